@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config";
+
+/** Real kernels crash in QEMU: minutes, not seconds, and one at a time on two cores. */
+export default defineConfig({
+  test: {
+    include: ["test/lab/**/*.test.ts"],
+    testTimeout: 900_000,
+    hookTimeout: 900_000,
+    fileParallelism: false,
+  },
+});
