@@ -1,7 +1,7 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 /** Real kernels crash in QEMU: minutes, not seconds, and one at a time on two cores. */
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     include: ["test/lab/**/*.test.ts"],
     testTimeout: 900_000,
@@ -9,3 +9,5 @@ export default defineConfig({
     fileParallelism: false,
   },
 });
+
+export default config;

@@ -91,3 +91,14 @@ export function latin1(bytes: Uint8Array): string {
   if (end < 0) end = bytes.length;
   return Buffer.from(bytes.buffer, bytes.byteOffset, end).toString("latin1");
 }
+
+/**
+ * Text of the crashed machine for people and JSON: the bytes (one a character, as {@link latin1} gives them) read as
+ * UTF-8, which kernels and programs write; what is not UTF-8 becomes U+FFFD.
+ */
+export function utf8(text: string): string {
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) >= 0x80) return Buffer.from(text, "latin1").toString("utf8");
+  }
+  return text;
+}

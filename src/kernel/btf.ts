@@ -1,5 +1,5 @@
 import { DumpError, latin1 } from "../bytes/index.ts";
-import { LazyBytes } from "../memory/index.ts";
+import type { LazyBytes } from "../memory/index.ts";
 
 /**
  * BPF Type Format: the types of a kernel or module, as kept in its memory for BPF (linux:include/uapi/linux/btf.h;

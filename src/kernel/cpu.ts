@@ -13,8 +13,6 @@ export interface Cpu {
   readonly current: Vaddr | undefined;
   /** Registers of its PRSTATUS note; undefined when the CPU never answered, or where the dump has no notes. */
   readonly registers: Registers | undefined;
-  /** Scheduler clock in nanoseconds since boot (runqueues.clock), where it can be read. */
-  readonly clockNs: bigint | undefined;
 }
 
 /**
@@ -26,9 +24,10 @@ export function readCpus(kernel: Kernel): Cpu[] {
   const numbers = orMissing(kernel.missing, "CPU masks", consequence, () => {
     const online = new Set(cpusInMask(kernel, "__cpu_online_mask"));
     const queues = kernel.symbol("runqueues");
-    const onlineAt = queues === undefined ? undefined : kernel.types.find("rq", "online");
     for (const cpu of cpusInMask(kernel, "__cpu_present_mask")) {
-      if (online.has(cpu) || queues === undefined || !onlineAt) continue;
+      if (online.has(cpu) || queues === undefined) continue;
+      const onlineAt = kernel.types.find("rq", "online");
+      if (!onlineAt) break;
       try {
         if (kernel.memory.u32(asVaddr(perCpu(kernel, queues, cpu) + BigInt(onlineAt.offset))) === 1) online.add(cpu);
       } catch (error) {
@@ -43,7 +42,7 @@ export function readCpus(kernel: Kernel): Cpu[] {
   return list.map((cpu) => {
     const note = statuses[owners.get(cpu) ?? -1];
     const registers = note && parsePrstatus(new Fields(note.desc, kernel.memory.littleEndian, 8, "PRSTATUS")).registers;
-    return { cpu, current: currentTask(kernel, cpu), registers, clockNs: runQueueClock(kernel, cpu) };
+    return { cpu, current: currentTask(kernel, cpu), registers };
   });
 }
 
@@ -95,7 +94,8 @@ function currentTask(kernel: Kernel, cpu: number): Vaddr | undefined {
   return read("current_task", 0) ?? (hot === undefined ? undefined : read("pcpu_hot", hot)) ?? queueCurr();
 }
 
-function runQueueClock(kernel: Kernel, cpu: number): bigint | undefined {
+/** Scheduler clock of a CPU in nanoseconds since boot (runqueues.clock), where it can be read. */
+export function runQueueClock(kernel: Kernel, cpu: number): bigint | undefined {
   const variable = kernel.symbol("runqueues");
   const place = variable === undefined ? undefined : kernel.types.find("rq", "clock");
   if (variable === undefined || !place) return undefined;

@@ -1,10 +1,17 @@
 export { Kernel, type KernelOptions } from "./kernel.ts";
 export type { Missing } from "./missing.ts";
 export { orMissing } from "./missing.ts";
-export { type Cpu, readCpus } from "./cpu.ts";
+export { type Cpu, readCpus, runQueueClock } from "./cpu.ts";
 export { readTasks, type Task, TaskReader, type TaskState } from "./task.ts";
 export { type Backtrace, backtraceFromRegisters, backtraceOfSleeper, describeFrame, type Frame, threadSize } from "./backtrace.ts";
 export { type KernelLog, logPrefix, type LogRecord, logText, readLog } from "./printk.ts";
 export type { Module } from "./module.ts";
 export { moduleBtf } from "./module.ts";
 export type { Registers } from "./registers.ts";
+export {
+  describeTaint, type MemoryTotals, readCommandLine, readMemoryTotals, readPanicCpu, readSettings, readTaint, readUptime, readUtsName, type Sourced, TAINTS,
+  type UtsName,
+} from "./system.ts";
+export { type SlabObject, slabObjectAt } from "./page.ts";
+export { pointsAt } from "./points-at.ts";
+export { parseSystemMap, readVmlinux } from "./given-files.ts";

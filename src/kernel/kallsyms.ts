@@ -1,4 +1,4 @@
-import { asVaddr, DumpError, hex, isDumpError, type Vaddr } from "../bytes/index.ts";
+import { AscendingTable, asVaddr, DumpError, hex, isDumpError, type Vaddr } from "../bytes/index.ts";
 import { LazyBytes, type VirtualMemory } from "../memory/index.ts";
 import type { SymbolPlace, SymbolTable } from "./symbol.ts";
 
@@ -40,6 +40,18 @@ const MAX_NAMES = 64 * 1024 * 1024;
 /** A position of the names stream is kept for every this many symbols. */
 const STRIDE = 256;
 
+/** Names that a scan looks for. */
+interface Wanted {
+  readonly names: readonly string[];
+  readonly byHash: ReadonlyMap<number, readonly string[]>;
+  /** One bit for the low 16 bits of each hash. */
+  readonly filter: Uint8Array;
+  left: number;
+}
+
+/** The first symbol behind the functions (linux:arch/x86/kernel/vmlinux.lds.S). */
+const END_OF_TEXT = "_etext";
+
 /** Symbols of vmlinux read from the dump itself. */
 export class Kallsyms implements SymbolTable {
   readonly tables: KallsymsTables;
@@ -50,9 +62,14 @@ export class Kallsyms implements SymbolTable {
   readonly #base: bigint;
   /** Symbols before this index have small absolute values (per-CPU offsets); those from it on ascend from the base. */
   readonly #firstRelative: number;
+  readonly #search: AscendingTable;
   /** Position in `names` of every 256th symbol, as far as the stream was walked. */
   readonly #positions: Uint32Array;
   #walkedBlocks = 0;
+  /** Block of the first symbol behind the functions, once it was met. */
+  #textEndBlock: number | undefined;
+  /** kallsyms_markers: the same positions, kept by the kernel; undefined where they were not found. */
+  readonly #markers: LazyBytes | undefined;
   readonly #found: Map<string, Vaddr | undefined> = new Map();
 
   /** @throws CORRUPT where the tables contradict themselves, or what reading them throws. */
@@ -66,8 +83,11 @@ export class Kallsyms implements SymbolTable {
     this.#names = LazyBytes.ofMemory(memory, tables.names, span > this.count && span < MAX_NAMES ? span : this.count * 64);
     this.#offsets = LazyBytes.ofMemory(memory, tables.offsets, this.count * (tables.encoding === "absolute" ? 8 : 4));
     this.#positions = new Uint32Array(Math.ceil(this.count / STRIDE) + 1);
+    this.#markers = findMarkers(memory, tables, this.count);
     this.#base = tables.encoding === "place-relative" ? tables.offsets : tables.encoding === "absolute" ? this.#absoluteBase() : tables.relative_base;
-    this.#firstRelative = tables.encoding === "absolute-percpu" ? this.#signChange() : 0;
+    const first = tables.encoding === "absolute-percpu" ? this.#signChange() : 0;
+    this.#firstRelative = first;
+    this.#search = new AscendingTable(this.count - first, (index) => this.#relative(first + index));
   }
 
   /** Addresses of kernel symbols are within 4 GiB of each other: measure all from the middle one. */
@@ -110,11 +130,17 @@ export class Kallsyms implements SymbolTable {
   /** Type letter and name of symbol `index`. */
   nameOf(index: number): { type: string; name: string } {
     const block = Math.floor(index / STRIDE);
-    this.#walkTo(block);
-    let at = this.#positions[block]!;
+    let at = this.#positionOf(block);
     for (let i = block * STRIDE; i < index; i++) at = this.#skip(at);
     const text = this.#expand(at);
     return { type: text[0] ?? "?", name: text.slice(1) };
+  }
+
+  /** Where block `block` of 256 symbols begins in the names stream. */
+  #positionOf(block: number): number {
+    if (this.#markers) return this.#markers.u32(block * 4);
+    this.#walkTo(block);
+    return this.#positions[block]!;
   }
 
   /** Records stream positions up to the given block of 256 symbols. */
@@ -157,39 +183,52 @@ export class Kallsyms implements SymbolTable {
   }
 
   prefetch(names: readonly string[]): void {
-    const wanted = new Map<number, string[]>();
-    for (const name of names) {
-      if (this.#found.has(name)) continue;
-      this.#found.set(name, undefined);
-      const hash = hashOf(name);
-      const same = wanted.get(hash);
-      if (same) same.push(name);
-      else wanted.set(hash, [name]);
-    }
-    if (wanted.size === 0) return;
-    this.#scan(wanted);
+    const wanted = this.#unknown(names);
+    for (const name of wanted.names) this.#found.set(name, undefined);
+    for (let block = 0; block * STRIDE < this.count && wanted.left > 0; block++) this.#scan(block, wanted);
   }
 
-  /** Expands every name once, hashing as it goes: the whole stream costs about ten milliseconds. */
-  #scan(wanted: Map<number, string[]>): void {
+  prefetchVariables(names: readonly string[]): void {
+    if (!this.#markers) {
+      this.prefetch(names);
+      return;
+    }
+    const wanted = this.#unknown([...names, END_OF_TEXT]);
+    // Per-CPU variables come first where they are small numbers; all else but functions comes after the text.
+    const blocks = Math.ceil(this.count / STRIDE);
+    const firstBlocks = Math.ceil(this.#firstRelative / STRIDE);
+    for (let block = 0; block < firstBlocks; block++) this.#scan(block, wanted);
+    for (let block = blocks - 1; block >= firstBlocks && block >= (this.#textEndBlock ?? 0); block--) {
+      this.#scan(block, wanted);
+      if (this.#textEndBlock === undefined && this.#found.get(END_OF_TEXT) !== undefined) this.#textEndBlock = block;
+    }
+    for (const name of wanted.names) if (!this.#found.has(name)) this.#found.set(name, undefined);
+  }
+
+  #unknown(names: readonly string[]): Wanted {
+    const unknown = names.filter((name) => !this.#found.has(name));
+    const byHash = new Map<number, string[]>();
+    // A bit set in front of the map: nearly every symbol is answered by it alone.
+    const filter = new Uint8Array(8192);
+    for (const name of unknown) {
+      const hash = hashOf(name);
+      filter[(hash & 0xffff) >> 3]! |= 1 << (hash & 7);
+      const same = byHash.get(hash);
+      if (same) same.push(name);
+      else byHash.set(hash, [name]);
+    }
+    return { names: unknown, byHash, filter, left: unknown.length };
+  }
+
+  /** Expands the names of one block of 256 symbols, hashing as it goes, and notes those that are wanted. */
+  #scan(block: number, wanted: Wanted): void {
     const tokens = this.#tokens;
     const names = this.#names;
     const bytes = names.bytes;
-    // A bit set in front of the map: nearly every symbol is answered by it alone.
-    const filter = new Uint8Array(8192);
-    for (const hash of wanted.keys()) filter[(hash & 0xffff) >> 3]! |= 1 << (hash & 7);
-    let left = 0;
-    for (const same of wanted.values()) left += same.length;
-    let at = 0;
-    for (let index = 0; index < this.count; index++) {
-      if (index % STRIDE === 0) {
-        const block = index / STRIDE;
-        this.#positions[block] = at;
-        if (block > this.#walkedBlocks) this.#walkedBlocks = block;
-        if (left === 0) return;
-      }
+    const end = Math.min(this.count, (block + 1) * STRIDE);
+    let at = this.#positionOf(block);
+    for (let index = block * STRIDE; index < end; index++) {
       if (at + 2 > names.length) throw new DumpError("CORRUPT", `kallsyms_names: symbol ${index} of ${this.count} is beyond ${names.length} bytes`);
-      // Near the end of the table the next page may not exist: read no further than the entry itself.
       names.ensure(at, at + 2);
       let length = bytes[at]!;
       let next = at + 1;
@@ -200,6 +239,7 @@ export class Kallsyms implements SymbolTable {
       if (next + length > names.length) throw new DumpError("CORRUPT", `kallsyms_names: symbol ${index} has a name of ${length} tokens, beyond the table's ${names.length} bytes`);
       names.ensure(next, next + length);
       let hash = 0x811c9dc5;
+      // The first character is the type letter.
       let skip = 1;
       for (let i = 0; i < length; i++) {
         const token = tokens[bytes[next + i]!]!;
@@ -207,52 +247,48 @@ export class Kallsyms implements SymbolTable {
         if (token.length > 0) skip = 0;
       }
       hash &= 0x7fffffff;
-      if (filter[(hash & 0xffff) >> 3]! & (1 << (hash & 7))) {
-        const same = wanted.get(hash);
-        if (same) {
-          const name = this.#expand(at).slice(1);
-          if (same.includes(name) && this.#found.get(name) === undefined) {
-            this.#found.set(name, this.addressOf(index));
-            left--;
-          }
+      if (wanted.filter[(hash & 0xffff) >> 3]! & (1 << (hash & 7))) {
+        const same = wanted.byHash.get(hash);
+        const name = same && this.#expand(at).slice(1);
+        if (name !== undefined && same!.includes(name) && this.#found.get(name) === undefined) {
+          this.#found.set(name, this.addressOf(index));
+          wanted.left--;
         }
       }
       at = next + length;
     }
+    // Walking in order gives the positions for nothing.
+    if (!this.#markers && block === this.#walkedBlocks && block + 1 < this.#positions.length) {
+      this.#positions[block + 1] = at;
+      this.#walkedBlocks = block + 1;
+    }
+  }
+
+  /** Index of the last symbol at or below `address`, or undefined below the first one. */
+  #indexAt(address: Vaddr): number | undefined {
+    const distance = Number(address - this.#base);
+    const index = this.#search.lastAtOrBelow(distance);
+    return index < 0 ? undefined : this.#firstRelative + index;
   }
 
   find(address: Vaddr): SymbolPlace | undefined {
-    const distance = Number(address - this.#base);
-    let low = this.#firstRelative;
-    let high = this.count;
-    if (low >= high || distance < this.#relative(low)) return undefined;
-    // The last symbol at or below.
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (this.#relative(middle) <= distance) low = middle;
-      else high = middle;
-    }
-    const start = this.#relative(low);
-    const size = low + 1 < this.count ? this.#relative(low + 1) - start : undefined;
+    let index = this.#indexAt(address);
+    if (index === undefined) return undefined;
+    const start = this.#relative(index);
+    const size = index + 1 < this.count ? this.#relative(index + 1) - start : undefined;
     // Of several names at one address the kernel says the first (linux:kernel/kallsyms.c:get_symbol_pos).
-    while (low > this.#firstRelative && this.#relative(low - 1) === start) low--;
-    const { type, name } = this.nameOf(low);
-    return { name, type, offset: distance - start, size, module: undefined };
+    while (index > this.#firstRelative && this.#relative(index - 1) === start) index--;
+    const { type, name } = this.nameOf(index);
+    return { name, type, offset: Number(address - this.#base) - start, size, module: undefined };
   }
 
   /** All names at exactly the address of the symbol that {@link find} gives: aliases of one function. */
   aliases(address: Vaddr): string[] {
-    const distance = Number(address - this.#base);
-    let low = this.#firstRelative;
-    let high = this.count;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (this.#relative(middle) <= distance) low = middle;
-      else high = middle;
-    }
-    const start = this.#relative(low);
+    const last = this.#indexAt(address);
+    if (last === undefined) return [];
+    const start = this.#relative(last);
     const names: string[] = [];
-    for (let i = low; i >= this.#firstRelative && this.#relative(i) === start; i--) names.unshift(this.nameOf(i).name);
+    for (let i = last; i >= this.#firstRelative && this.#relative(i) === start; i--) names.unshift(this.nameOf(i).name);
     return names;
   }
 }
@@ -262,6 +298,36 @@ function hashOf(name: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
   return hash & 0x7fffffff;
+}
+
+/**
+ * kallsyms_markers, which VMCOREINFO does not name: they stand right before token_table, or before seqs_of_names where
+ * that is in between (6.1.y to 6.3). The right place begins with 0 and ascends.
+ */
+function findMarkers(memory: VirtualMemory, tables: KallsymsTables, count: number): LazyBytes | undefined {
+  const blocks = Math.ceil(count / STRIDE);
+  const size = Math.ceil(blocks / 2) * 8;
+  const span = Number(tables.token_table - tables.names);
+  for (const behind of [0, Math.ceil((count * 3) / 8) * 8]) {
+    const offset = span - behind - size;
+    if (offset < count) continue;
+    const markers = LazyBytes.ofMemory(memory, asVaddr(tables.names + BigInt(offset)), size);
+    try {
+      let previous = -1;
+      let block = 0;
+      while (block < blocks) {
+        const position = markers.u32(block * 4);
+        if (position <= previous || position >= offset || (block === 0 && position !== 0)) break;
+        previous = position;
+        block++;
+      }
+      // The last block of names must reach up to the markers.
+      if (block === blocks && offset - previous < STRIDE * 514) return markers;
+    } catch (error) {
+      if (!isDumpError(error)) throw error;
+    }
+  }
+  return undefined;
 }
 
 function readTokens(memory: VirtualMemory, tables: KallsymsTables): Uint8Array[] {
@@ -304,7 +370,9 @@ export function openKallsyms(
     for (const longNames of [true, false]) {
       try {
         const candidate = new Kallsyms(memory, { ...tables, encoding, longNames });
-        candidate.prefetch(names);
+        // The names are checked in the half that a report reads anyway.
+        candidate.prefetchVariables(names);
+        if (!names.some((name) => candidate.lookup(name) !== undefined)) candidate.prefetch(names);
         if (names.some((name) => candidate.lookup(name) === known.get(name))) return candidate;
       } catch (error) {
         if (!isDumpError(error)) throw error;

@@ -25,11 +25,12 @@ export interface KernelOptions {
 
 /** The kernel image is searched for its tables up to here from _stext: the largest distribution kernels span 80 MiB. */
 const IMAGE_SEARCH = 128 * 1024 * 1024;
+const MAX_PLACES = 65536;
 const BTF_LIMIT = 256 * 1024 * 1024;
 
-/** Symbols that one report asks for; found in one pass over the names. */
+/** Variables that one report asks for; found in one pass over their half of the names. */
 const WELL_KNOWN: readonly string[] = [
-  "_text", "_stext", "_etext", "_sinittext", "_einittext", "_end", "__start_BTF", "__stop_BTF", "__start_orc_unwind_ip", "__stop_orc_unwind_ip",
+  "_etext", "_sinittext", "_einittext", "_end", "__start_BTF", "__stop_BTF", "__start_orc_unwind_ip", "__stop_orc_unwind_ip",
   "__start_orc_unwind", "__start_orc_header", "__stop_orc_header", "init_task", "modules", "__per_cpu_offset", "__cpu_possible_mask",
   "__cpu_present_mask", "__cpu_online_mask", "nr_cpu_ids", "current_task", "pcpu_hot", "runqueues", "crash_notes", "panic_cpu", "tainted_mask",
   "saved_command_line", "jiffies_64", "tk_core", "_totalram_pages", "vm_zone_stat", "vm_node_stat", "nr_swap_pages", "total_swap_pages", "prb",
@@ -60,6 +61,8 @@ export class Kernel implements UnwindContext {
   readonly #imageEnd: Vaddr;
   readonly #options: KernelOptions;
   #modules: readonly Module[] | undefined;
+  /** Thousands of tasks sleep in the same few functions. */
+  readonly #places: Map<Vaddr, SymbolPlace | undefined> = new Map();
 
   /** @throws UNSUPPORTED or others where not even the address translation can be set up. */
   constructor(dump: DumpFile, options: KernelOptions = {}) {
@@ -74,9 +77,9 @@ export class Kernel implements UnwindContext {
     const symbols = this.#openSymbols();
     this.vmlinuxSymbols = symbols?.table;
     this.symbolsSource = symbols?.source ?? "none";
-    this.vmlinuxSymbols?.prefetch(WELL_KNOWN);
+    this.vmlinuxSymbols?.prefetchVariables(WELL_KNOWN);
     const stext = this.vmcoreinfo.symbol("_stext") ?? this.symbol("_stext") ?? asVaddr(0n);
-    this.#textStart = this.symbol("_text") ?? stext;
+    this.#textStart = stext;
     this.#textEnd = this.symbol("_etext") ?? this.#textStart;
     this.#imageEnd = this.symbol("_end") ?? asVaddr(this.#textStart + BigInt(IMAGE_SEARCH));
 
@@ -204,8 +207,10 @@ export class Kernel implements UnwindContext {
 
   /** Names an address of the kernel image or of a module; undefined for anything else. */
   find(address: Vaddr): SymbolPlace | undefined {
-    if (this.inImage(address)) return this.vmlinuxSymbols?.find(address);
-    return this.moduleAt(address)?.symbols()?.find(address);
+    if (this.#places.has(address)) return this.#places.get(address);
+    const place = this.inImage(address) ? this.vmlinuxSymbols?.find(address) : this.moduleAt(address)?.symbols()?.find(address);
+    if (this.#places.size < MAX_PLACES) this.#places.set(address, place);
+    return place;
   }
 
   /** All names at the start of the symbol that holds `address` (vmlinux only). */
@@ -243,6 +248,8 @@ class ListedSymbols implements SymbolTable {
   }
 
   prefetch(): void {}
+
+  prefetchVariables(): void {}
 
   find(address: Vaddr): SymbolPlace | undefined {
     let low = 0;

@@ -35,8 +35,6 @@ export class Module {
   readonly taints: bigint;
   readonly version: string | undefined;
   readonly srcversion: string | undefined;
-  /** Modules that use this one. */
-  readonly usedBy: readonly string[];
   readonly #kernel: Kernel;
   readonly #missing: Missing[];
   #symbols: ModuleSymbols | undefined | null = null;
@@ -56,7 +54,11 @@ export class Module {
     this.taints = taints ? memory.word(asVaddr(address + BigInt(taints.offset))) : 0n;
     this.version = optionalString(kernel, address, "version");
     this.srcversion = optionalString(kernel, address, "srcversion");
-    this.usedBy = usersOf(kernel, address);
+  }
+
+  /** Names of the modules that use this one; read when asked. */
+  usedBy(): readonly string[] {
+    return usersOf(this.#kernel, this.address);
   }
 
   /** Its symbols, or undefined where they cannot be read (noted as missing). */
@@ -116,7 +118,8 @@ function moduleRanges(kernel: Kernel, address: Vaddr): ModuleRange[] {
     if (base !== 0n && size > 0) ranges.push({ start: base, end: asVaddr(base + BigInt(size)), text });
   };
   const mem = types.find("module", "mem");
-  const each = types.sizeOf("module_memory");
+  // Asked only where it must exist: a struct that does not costs a walk over all types.
+  const each = mem && types.sizeOf("module_memory");
   if (mem && each) {
     const kinds = types.btf?.enumerators("mod_mem_type");
     const textKind = kinds?.get("MOD_TEXT") ?? 0;
@@ -230,6 +233,8 @@ class ModuleSymbols implements SymbolTable {
   }
 
   prefetch(): void {}
+
+  prefetchVariables(): void {}
 
   find(address: Vaddr): SymbolPlace | undefined {
     const distance = Number(address - this.#base);

@@ -1,4 +1,4 @@
-import { DumpError, hex, type Vaddr } from "../bytes/index.ts";
+import { AscendingTable, DumpError, hex, type Vaddr } from "../bytes/index.ts";
 import { LazyBytes, type VirtualMemory } from "../memory/index.ts";
 
 /** Base of a CFA or of a saved frame pointer, in one numbering for all versions of the table. */
@@ -45,6 +45,7 @@ export class OrcTable {
   readonly #ips: LazyBytes;
   readonly #entries: LazyBytes;
   readonly #base: Vaddr;
+  readonly #search: AscendingTable;
 
   /**
    * @param ips address of the table of s32, each relative to its own place, ascending; @param entries of the entries.
@@ -54,6 +55,7 @@ export class OrcTable {
     if (!(count > 0 && count <= MAX_ENTRIES)) throw new DumpError("CORRUPT", `an ORC table of ${count} entries, 1 to ${MAX_ENTRIES} are sane`);
     this.count = count;
     this.#base = ips;
+    this.#search = new AscendingTable(count, (index) => this.#ip(index));
     this.#ips = LazyBytes.ofMemory(memory, ips, count * 4);
     this.#entries = LazyBytes.ofMemory(memory, entries, count * ENTRY_SIZE);
     this.version = version ?? this.#guessVersion();
@@ -70,15 +72,10 @@ export class OrcTable {
    */
   find(ip: Vaddr, into: OrcEntry): boolean {
     const wanted = Number(ip - this.#base);
-    if (!Number.isSafeInteger(wanted) || this.#ip(0) > wanted) return false;
-    let low = 0;
-    let high = this.count;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (this.#ip(middle) <= wanted) low = middle;
-      else high = middle;
-    }
-    this.#decode(low, into);
+    if (!Number.isSafeInteger(wanted)) return false;
+    const index = this.#search.lastAtOrBelow(wanted);
+    if (index < 0) return false;
+    this.#decode(index, into);
     return true;
   }
 
@@ -108,8 +105,10 @@ export class OrcTable {
    */
   #guessVersion(): OrcVersion {
     const seen = { newSp: 0, call2: 0, call0: 0, signalWithType: 0 };
-    const step = Math.max(1, Math.floor(this.count / 512));
-    for (let index = 0; index < this.count; index += step) {
+    // A few runs of neighbours: entries all over the table would read all of it.
+    for (let sample = 0; sample < 512; sample++) {
+      const index = Math.floor(((sample >> 7) * this.count) / 4) + (sample & 127);
+      if (index >= this.count) break;
       const bits = this.#entries.u16(index * ENTRY_SIZE + 4);
       const type = (bits >> 8) & 7;
       if ((bits & 0xf) === 3) seen.newSp++;

@@ -1,4 +1,4 @@
-import { asVaddr, DumpError, latin1, type Vaddr } from "../bytes/index.ts";
+import { asVaddr, DumpError, latin1, utf8, type Vaddr } from "../bytes/index.ts";
 import { LazyBytes } from "../memory/index.ts";
 import type { Kernel } from "./kernel.ts";
 
@@ -52,6 +52,7 @@ function sizeOf(kernel: Kernel, struct: string): number {
 /** Top two bits of a descriptor's state word (linux:kernel/printk/printk_ringbuffer.h:enum desc_state). */
 const DESC_COMMITTED = 1;
 const DESC_FINALIZED = 2;
+const DESC_REUSABLE = 3;
 /** Bit 0 of a logical position: no data block. All bits but it set in one, or both 1, says which kind. */
 const BLK_DATALESS = 1n;
 
@@ -103,7 +104,8 @@ function readRingbuffer(kernel: Kernel, prbVariable: Vaddr): KernelLog {
     const state = descs.u64(index * descSize + stateAt);
     const kind = Number(state >> 62n);
     if ((state & idMask) !== id || (kind !== DESC_COMMITTED && kind !== DESC_FINALIZED)) {
-      lost++;
+      // A reusable one was read or thrown away before; the first of an unwrapped log is a placeholder of that kind.
+      if (kind !== DESC_REUSABLE) lost++;
       continue;
     }
     const text = textOf(data, size, descs.u64(index * descSize + beginAt), descs.u64(index * descSize + nextAt), infos.u16(index * infoSize + lengthAt), id);
@@ -215,8 +217,8 @@ export function logPrefix(record: LogRecord): string {
 
 /**
  * The whole log, a prefix in front of each record and a newline behind it. A record of several lines has one prefix,
- * as in drgn's get_dmesg and in what kdump saves as vmcore-dmesg.txt.
+ * as in drgn's get_dmesg and in what kdump saves as vmcore-dmesg.txt. Decoded as UTF-8.
  */
 export function logText(log: KernelLog): string {
-  return log.records.map((record) => `${logPrefix(record)}${record.text}\n`).join("");
+  return utf8(log.records.map((record) => `${logPrefix(record)}${record.text}\n`).join(""));
 }

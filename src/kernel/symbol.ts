@@ -19,6 +19,8 @@ export interface SymbolTable {
   lookup(name: string): Vaddr | undefined;
   /** Looks many names up in one pass; what is not there is left out. Later {@link lookup}s of them are free. */
   prefetch(names: readonly string[]): void;
+  /** As {@link prefetch}, for names that are no functions: may answer "not there" for a function. */
+  prefetchVariables(names: readonly string[]): void;
   /** The symbol at or below `address`, or undefined below the first one. Says nothing about the end of the last one. */
   find(address: Vaddr): SymbolPlace | undefined;
 }

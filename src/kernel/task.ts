@@ -1,4 +1,4 @@
-import { asVaddr, DumpError, isDumpError, type Vaddr } from "../bytes/index.ts";
+import { asVaddr, DumpError, isDumpError, utf8, type Vaddr } from "../bytes/index.ts";
 import type { Kernel } from "./kernel.ts";
 import { listEntries } from "./list.ts";
 import { orMissing } from "./missing.ts";
@@ -13,7 +13,7 @@ export interface Task {
   readonly tgid: number;
   /** Pid of its parent (real_parent's tgid). */
   readonly ppid: number | undefined;
-  /** task.comm; bytes that are not printable are kept as they are. */
+  /** task.comm as UTF-8; control characters are kept. */
   readonly comm: string;
   readonly state: TaskState;
   /** The CPU it runs on or last ran on. */
@@ -103,7 +103,7 @@ export class TaskReader {
       pid: memory.s32(place(at.pid)),
       tgid: memory.s32(place(at.tgid)),
       ppid: parent ? optional(0, () => memory.s32(asVaddr(parent + BigInt(at.tgid)))) : undefined,
-      comm: memory.cstring(place(at.comm), at.commSize),
+      comm: utf8(memory.cstring(place(at.comm), at.commSize)),
       state: state === undefined ? "?" : stateLetter(state, exitState ?? 0),
       cpu: optional(at.cpu, (where) => memory.u32(where)),
       kernelThread: ((optional(at.flags, (where) => memory.u32(where)) ?? 0) & PF_KTHREAD) !== 0,

@@ -16,21 +16,27 @@ export class LazyBytes {
   readonly view: DataView;
   readonly #fill: (offset: number, into: Uint8Array) => void;
   readonly #present: Uint8Array;
+  readonly #phase: number;
 
-  /** @param fill puts the bytes from `offset` into `into`, or throws. */
-  constructor(length: number, littleEndian: boolean, fill: (offset: number, into: Uint8Array) => void) {
+  /**
+   * @param fill puts the bytes from `offset` into `into`, or throws.
+   * @param phase place of the first byte within its page, 0 to 4095: chunks are pages, so that touching one byte reads
+   *   one page and not two.
+   */
+  constructor(length: number, littleEndian: boolean, fill: (offset: number, into: Uint8Array) => void, phase = 0) {
     this.length = length;
     this.littleEndian = littleEndian;
     this.#fill = fill;
+    this.#phase = phase;
     // calloc'ed by the runtime: chunks never touched cost no memory.
     this.bytes = new Uint8Array(length);
     this.view = new DataView(this.bytes.buffer);
-    this.#present = new Uint8Array(Math.ceil(length / CHUNK) + 1);
+    this.#present = new Uint8Array(Math.ceil((length + phase) / CHUNK) + 1);
   }
 
   /** A table in the dumped machine's virtual memory. */
   static ofMemory(memory: VirtualMemory, address: Vaddr, length: number): LazyBytes {
-    return new LazyBytes(length, memory.littleEndian, (offset, into) => memory.read(asVaddr(address + BigInt(offset)), into));
+    return new LazyBytes(length, memory.littleEndian, (offset, into) => memory.read(asVaddr(address + BigInt(offset)), into), Number(address & BigInt(CHUNK - 1)));
   }
 
   /** A table that is in our memory already. */
@@ -40,11 +46,13 @@ export class LazyBytes {
 
   /** Makes bytes `[from, to)` valid. @throws what reading the memory throws. */
   ensure(from: number, to: number): void {
+    const phase = this.#phase;
     const last = Math.min(this.length, to) - 1;
-    for (let chunk = Math.floor(Math.max(0, from) / CHUNK), end = Math.floor(last / CHUNK); chunk <= end; chunk++) {
+    if (last < from) return;
+    for (let chunk = (Math.max(0, from) + phase) >>> 12, end = (last + phase) >>> 12; chunk <= end; chunk++) {
       if (this.#present[chunk] === 1) continue;
-      const start = chunk * CHUNK;
-      this.#fill(start, this.bytes.subarray(start, Math.min(this.length, start + CHUNK)));
+      const start = Math.max(0, chunk * CHUNK - phase);
+      this.#fill(start, this.bytes.subarray(start, Math.min(this.length, (chunk + 1) * CHUNK - phase)));
       this.#present[chunk] = 1;
     }
   }

@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+// Plain JavaScript that an old Node can still parse: it decides which Node runs lastwords, and with what.
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import module from "node:module";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const OLDEST = 24;
+const major = Number(process.versions.node.split(".")[0]);
+
+if (major < OLDEST) {
+  // Distributions ship an older Node for years; the npm package `node` brings its own, which hoisting may move up.
+  const own = ["../node_modules/node/bin/node", "../../node/bin/node"].map(here).find((path) => existsSync(path));
+  if (own === undefined || process.env.LASTWORDS_REEXEC === "1") {
+    process.stderr.write(`lastwords: needs Node ${OLDEST} or later, and this is ${process.version}; 'npm install node' beside lastwords also helps\n`);
+    process.exit(1);
+  }
+  await reexec(own);
+} else {
+  delete process.env.LASTWORDS_REEXEC;
+  enableCompileCache();
+  // A checkout without a build runs from its sources; Node strips the types.
+  const built = here("../dist/cli/main.js");
+  const { run } = await import(existsSync(built) ? "../dist/cli/main.js" : "../src/cli/main.ts");
+  await run();
+}
+
+/** @param {string} relative */
+function here(relative) {
+  return fileURLToPath(new URL(relative, import.meta.url));
+}
+
+/**
+ * Runs the same command line with another Node and ends as that one ends. Not spawnSync: it would leave signals that
+ * are sent to us alone unanswered until the child is done.
+ *
+ * @param {string} node
+ */
+async function reexec(node) {
+  // Loaded only here: the usual start has no need of it.
+  const { spawn } = await import("node:child_process");
+  const child = spawn(node, [here("lastwords.js"), ...process.argv.slice(2)], {
+    stdio: "inherit",
+    // Should that Node be too old as well, it must say so instead of starting the next.
+    env: { ...process.env, LASTWORDS_REEXEC: "1" },
+  });
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
+  for (const signal of signals) {
+    // Ctrl-C reaches the child from the terminal already, and twice does no harm.
+    process.on(signal, () => child.kill(signal));
+  }
+  child.on("error", (error) => {
+    process.stderr.write(`lastwords: cannot start ${node}: ${error.message}\n`);
+    process.exit(1);
+  });
+  child.on("exit", (code, signal) => {
+    for (const each of signals) process.removeAllListeners(each);
+    if (signal === null) process.exit(code ?? 1);
+    process.kill(process.pid, signal);
+  });
+}
+
+/**
+ * Keeps compiled code between runs. Compiled code is trusted like the program itself, so a folder that belongs to
+ * somebody else (root under sudo with the user's HOME) is not used.
+ */
+function enableCompileCache() {
+  try {
+    const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "lastwords", "code");
+    mkdirSync(cache, { recursive: true, mode: 0o700 });
+    const { uid, mode } = statSync(cache);
+    if (uid === process.geteuid() && (mode & 0o022) === 0) module.enableCompileCache(cache);
+  } catch {
+    // A read-only or missing home: lastwords starts a little slower.
+  }
+}

@@ -1,0 +1,129 @@
+# Completion of lastwords. Generated from src/cli/table.ts by tools/generate.ts; do not edit.
+
+_lastwords() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local options='' operand='' value=none words='' i
+  COMPREPLY=()
+
+  # Readline breaks --color=al into three words.
+  if [[ $current == '=' ]]; then
+    current=''
+  elif [[ $previous == '=' ]] && ((COMP_CWORD > 2)); then
+    previous=${COMP_WORDS[COMP_CWORD - 2]}
+  fi
+
+  if ((COMP_CWORD == 1)); then
+    words='report info notes dmesg ps bt mod read help completion --help --version'
+    compopt +o default 2>/dev/null
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
+    return
+  fi
+
+  # Behind -- there are no options.
+  for ((i = 2; i < COMP_CWORD; i++)); do
+    [[ ${COMP_WORDS[i]} == -- ]] && previous='' current=${current/#-/./-}
+  done
+
+  case ${COMP_WORDS[1]} in
+    report)
+      options='--log-lines --json --btf --symbols --vmlinux --raw-base --stats --quiet -q --color --help -h'
+      operand='files'
+      case $previous in
+        --log-lines|--raw-base) value='' ;;
+        --btf|--symbols|--vmlinux) value='files' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    info|sys)
+      options='--json --btf --symbols --vmlinux --raw-base --stats --quiet -q --color --help -h'
+      operand='files'
+      case $previous in
+        --btf|--symbols|--vmlinux) value='files' ;;
+        --raw-base) value='' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    notes)
+      options='--extract --output -o --json --btf --symbols --vmlinux --raw-base --stats --quiet -q --color --help -h'
+      operand='files'
+      case $previous in
+        --extract|--raw-base) value='' ;;
+        --output|-o|--btf|--symbols|--vmlinux) value='files' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    dmesg|log)
+      options='--raw --json --btf --symbols --vmlinux --raw-base --stats --quiet -q --color --help -h'
+      operand='files'
+      case $previous in
+        --btf|--symbols|--vmlinux) value='files' ;;
+        --raw-base) value='' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    ps)
+      options='--json --btf --symbols --vmlinux --raw-base --stats --quiet -q --color --help -h'
+      operand='files'
+      case $previous in
+        --btf|--symbols|--vmlinux) value='files' ;;
+        --raw-base) value='' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    bt)
+      options='--all -a --tasks --task --cpu --json --btf --symbols --vmlinux --raw-base --stats --quiet -q --color --help -h'
+      operand='files'
+      case $previous in
+        --task|--cpu|--raw-base) value='' ;;
+        --btf|--symbols|--vmlinux) value='files' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    mod)
+      options='--json --btf --symbols --vmlinux --raw-base --stats --quiet -q --color --help -h'
+      operand='files'
+      case $previous in
+        --btf|--symbols|--vmlinux) value='files' ;;
+        --raw-base) value='' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    read|rd)
+      options='--physical --virtual --length --raw --zero-excluded --json --btf --symbols --vmlinux --raw-base --stats --quiet -q --color --help -h'
+      operand='files'
+      case $previous in
+        --physical|--virtual|--length|--raw-base) value='' ;;
+        --btf|--symbols|--vmlinux) value='files' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    help)
+      options='--quiet -q --color --help -h'
+      operand='report info notes dmesg ps bt mod read help completion'
+      case $previous in
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    completion)
+      options='--quiet -q --color --help -h'
+      operand='bash zsh fish'
+      case $previous in
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    *) return ;;
+  esac
+
+  if [[ $value != none ]]; then
+    words=$value
+  elif [[ $current == -* ]]; then
+    words=$options
+  else
+    words=$operand
+  fi
+  [[ $words == files ]] && return
+  compopt +o default 2>/dev/null
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+
+complete -o default -F _lastwords lastwords

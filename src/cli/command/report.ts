@@ -1,0 +1,45 @@
+import { readFileSync } from "node:fs";
+import { collectEvidence } from "../../evidence/index.ts";
+import type { Kernel } from "../../kernel/index.ts";
+import { buildReport, renderReport, type Report } from "../../report/index.ts";
+import { exitCode } from "../exit-code.ts";
+import { attempt, openKernel, openOptions, recordStats } from "../open-kernel.ts";
+import type { Args, Context } from "../table.ts";
+import { escapeControl } from "../terminal.ts";
+
+/** `lastwords report PATH...`. */
+export async function run(context: Context, args: Args<"report">): Promise<number> {
+  const evidence = await collectEvidence(args.paths, openOptions(context, args));
+  try {
+    let kernel: Kernel | undefined;
+    let kernelFailure: Report["missing"][number] | undefined;
+    const opened = evidence.dump;
+    if (opened) {
+      const result = attempt(() => openKernel(context, args, opened));
+      if ("value" in result) kernel = result.value;
+      else {
+        const { code, message } = result.failure;
+        kernelFailure = { what: "the kernel in the dump", code, reason: message, consequence: "only the headers of the dump and what other files say can be reported" };
+      }
+    }
+    const report = buildReport({ evidence, kernel, kernelFailure, version: version() });
+    if (args.json) context.out.write(`${JSON.stringify(report)}\n`);
+    else context.out.write(renderReport(report, { paint: context.out.paint, escape: escapeControl, logLines: args.logLines }));
+    recordStats(context, args.paths, evidence.pieces.reduce((sum, piece) => sum + (piece.kind === "dump" ? piece.size : 0), 0));
+    return statusOf(report);
+  } finally {
+    evidence.dump?.dump.close();
+  }
+}
+
+/** Nothing found at all is 4, a part 3; the kernel not understood and no log either is 5. */
+function statusOf(report: Report): number {
+  const found = report.kernel !== null || report.log.text !== "";
+  if (!found) return report.missing.some((entry) => entry.code === "UNSUPPORTED") ? exitCode.unsupported : exitCode["no-evidence"];
+  return report.missing.length > 0 ? exitCode.partial : exitCode.good;
+}
+
+function version(): string {
+  const text = readFileSync(new URL("../../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}

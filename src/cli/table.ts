@@ -1,0 +1,496 @@
+/**
+ * Every command of lastwords, as data. `--help`, the man pages, shell completion and docs/commands.md are made from
+ * this table (`npm run generate`), and the command line is parsed by it.
+ *
+ * To add a command: one entry in {@link commands}, and one file `src/cli/command/<name>.ts` that exports
+ *
+ * ```ts
+ * import type { Args, Context } from "../table.ts";
+ *
+ * export async function run(context: Context, args: Args<"read">): Promise<number> {
+ *   context.out.line(`${args.files[0]}: ${args.length} bytes`); // args.length: number, args.virtual: Vaddr | undefined
+ *   return exitCode.good;
+ * }
+ * ```
+ *
+ * `Args<"read">` has a property for each operand (the key it has here) and for each option (its long name in camel
+ * case): flags are `boolean`, repeatable ones `readonly T[]`, those with `required` or a `default` are `T`, others
+ * `T | undefined`. An entry whose `load` names a file with other arguments does not compile. Then `npm run generate`.
+ *
+ * Texts: `about` and descriptions are sentences; backticks mark what is typed or printed literally.
+ */
+import type { Paddr, Vaddr } from "../bytes/index.ts";
+import type { ExitName } from "./exit-code.ts";
+import type { CleanUps, Stats } from "./main.ts";
+import type { OnProgress } from "./progress.ts";
+import type { Environment, Output } from "./terminal.ts";
+
+// ---------------------------------------------------------------------------------------------- what a command gets
+
+/** What a command works with besides its arguments. */
+export interface Context {
+  /** stdout: what was asked for, and nothing else. */
+  readonly out: Output;
+  /** stderr, for what {@link note} does not fit. */
+  readonly err: Output;
+  readonly env: Environment;
+  readonly quiet: boolean;
+  /** A remark on stderr, as one line `lastwords: <text>`; silent under `--quiet`. Control characters are escaped. */
+  readonly note: (text: string) => void;
+  /** Hand this to long work; it draws on stderr when that is worth it. */
+  readonly progress: OnProgress;
+  /** What to undo when the command ends early, Ctrl-C included: temporary files. */
+  readonly cleanUps: CleanUps;
+  /** What `--stats` prints at the end. */
+  readonly stats: Stats;
+}
+
+/** What the file of a command exports. The number is the exit status (see exit-code.ts). */
+export interface CommandModule<Name extends string> {
+  readonly run: (context: Context, args: Args<Name>) => number | Promise<number>;
+}
+
+/** What `bt` may be asked for. */
+export type Target = { readonly kind: "pid"; readonly pid: number } | { readonly kind: "cpu"; readonly cpu: number };
+
+// ---------------------------------------------------------------------------------------------- shape of the entries
+
+/**
+ * Kinds of values. `paddr` and `vaddr` are addresses: hexadecimal with or without `0x`, decimal after `0d`. `size` is
+ * decimal or `0x` hexadecimal, with K, M, G or T for powers of 1024. `int` is decimal. `target` is a process id or
+ * `cpu:N`. `command` is the name of a command (aliases are replaced by it).
+ */
+export type ValueType = "string" | "int" | "size" | "paddr" | "vaddr" | "choice" | "file" | "target" | "command";
+
+export interface ValueEntry {
+  /** For `choice`. */
+  readonly choices?: readonly string[];
+  /** For `int` and `size`, inclusive; 0 where not given. */
+  readonly min?: number;
+  /** For `int` and `size`, inclusive. */
+  readonly max?: number;
+  readonly about: string;
+}
+
+export interface OptionEntry extends ValueEntry {
+  /** `flag` takes no value. */
+  readonly type: "flag" | ValueType;
+  /** One letter. */
+  readonly short?: string;
+  /** Name of the value in help texts. */
+  readonly value?: string;
+  /** May be given several times; all values count. Otherwise the last one wins. */
+  readonly repeat?: true;
+  readonly required?: true;
+  /** The value when the option is absent; help texts show it. */
+  readonly default?: string | number;
+}
+
+export interface OperandEntry extends ValueEntry {
+  readonly type: ValueType;
+  /** Name in help texts. */
+  readonly name: string;
+  readonly repeat?: true;
+  readonly optional?: true;
+}
+
+/** What options must or must not be given together. */
+export type OptionRule =
+  | { readonly kind: "exactly-one" | "at-most-one"; readonly options: readonly string[] }
+  | { readonly kind: "needs"; readonly option: string; readonly needs: string };
+
+export interface CommandEntry {
+  readonly group: GroupName;
+  /** Half a sentence in the imperative, lower-case, without full stop: "print memory at an address". */
+  readonly summary: string;
+  /** Paragraphs. */
+  readonly description: readonly string[];
+  readonly aliases?: readonly string[];
+  /** By the key that the value has in `Args`. An operand that repeats may be followed by `target` operands only. */
+  readonly operands: Readonly<Record<string, OperandEntry>>;
+  /** Sets of options this command shares with others; `common` is always there. */
+  readonly uses: readonly OptionSetName[];
+  /** By long name, without the dashes. */
+  readonly options: Readonly<Record<string, OptionEntry>>;
+  readonly rules: readonly OptionRule[];
+  readonly examples: readonly { readonly run: string; readonly about: string }[];
+  /** The statuses that this command can end with, besides `usage` and `interrupted`. */
+  readonly exits: readonly ExitName[];
+  /** What a status means here, where the common text (`exitMeaning`) is too vague. */
+  readonly exitMeaning?: Readonly<Partial<Record<ExitName, string>>>;
+  /** Other commands, or pages such as `crash(8)`. */
+  readonly seeAlso: readonly string[];
+  /** Imports the command. Nothing else is loaded before, since a report should take half a second in all. */
+  readonly load: () => Promise<{ readonly run: (context: Context, args: never) => number | Promise<number> }>;
+}
+
+// -------------------------------------------------------------------------------------------------------- the program
+
+/** What the texts say of the whole program. */
+export const program = {
+  name: "lastwords",
+  summary: "explain why a Linux kernel crashed, from its dump alone",
+  description: [
+    "No debug info is needed: symbols, types and unwind tables are found in the dump itself. The running kernel is never looked at, and nothing is ever fetched from a network.",
+  ],
+  environment: {
+    COLUMNS: "Width of the terminal, where it is set.",
+    FORCE_COLOR: "Colour the text also where it does not go to a terminal; `0` means never.",
+    LASTWORDS_DEBUG: "Set to `1`, errors are printed with their stack.",
+    NO_COLOR: "Not empty: no colour.",
+    XDG_CACHE_HOME: "Where compiled code is kept to start faster; `~/.cache` where not set.",
+  },
+  seeAlso: ["crash(8)", "makedumpfile(8)", "kdump.conf(5)", "kexec(8)", "dmesg(1)"],
+} as const;
+
+/** Headings of the command list, in its order. */
+export const groups = {
+  explain: "Explain a crash",
+  look: "Look at one thing",
+  tool: "About lastwords",
+} as const;
+
+export type GroupName = keyof typeof groups;
+
+// ----------------------------------------------------------------------------------------------------- shared options
+
+export const optionSets = {
+  common: {
+    quiet: { type: "flag", short: "q", about: "Print neither notes nor progress on standard error; errors are still printed." },
+    color: {
+      type: "choice",
+      value: "WHEN",
+      choices: ["auto", "always", "never"],
+      default: "auto",
+      about: "Colour the text: `auto` (on a terminal, unless `NO_COLOR` is set), `always` or `never`.",
+    },
+    help: { type: "flag", short: "h", about: "Print this help and exit." },
+  },
+  dump: {
+    json: { type: "flag", about: "Print JSON, with a versioned schema, instead of text." },
+    btf: { type: "file", value: "FILE", about: "Take the kernel's types from FILE (raw BTF, or an ELF file with a `.BTF` section) instead of from the dump." },
+    symbols: { type: "file", value: "FILE", about: "Take the kernel's symbols from FILE (a `System.map`) instead of from the dump." },
+    vmlinux: { type: "file", value: "FILE", about: "Take symbols and types from FILE, the `vmlinux` of the crashed kernel." },
+    "raw-base": {
+      type: "paddr",
+      value: "ADDRESS",
+      about: "Read the file as a raw memory image whose first byte has this physical address.",
+    },
+    stats: { type: "flag", about: "At the end, print on standard error how much was read, and the time and memory it took." },
+  },
+} as const;
+
+export type OptionSetName = keyof typeof optionSets;
+
+/** Headings of the shared options in help texts. */
+export const optionSetTitle: Readonly<Record<OptionSetName, string>> = {
+  dump: "Options of every command that opens a dump",
+  common: "Common options",
+};
+
+// ----------------------------------------------------------------------------------------------------------- commands
+
+export const commands = {
+  report: {
+    group: "explain",
+    summary: "say why a kernel crashed, from whatever evidence there is",
+    description: [
+      "The report gives the reason for the crash, the panicking task with its registers and call trace, what the other CPUs did, the last lines of the kernel log, and what is missing and why.",
+      "A PATH is a dump (ELF, kdump-compressed, flattened, LKCD, sadump, or raw with `--raw-base`), a saved kernel log, or a folder that holds such files. Everything named is taken as evidence of one crash.",
+    ],
+    operands: {
+      paths: { type: "file", name: "PATH", repeat: true, about: "A dump, a log, or a folder of such files." },
+    },
+    uses: ["dump"],
+    options: {
+      "log-lines": { type: "int", value: "N", default: 20, max: 1_000_000, about: "Show the last N lines of the kernel log." },
+    },
+    rules: [],
+    examples: [
+      { run: "lastwords report /var/crash/127.0.0.1-2026-09-14-10:26/", about: "Explain what kdump left in a folder" },
+      { run: "lastwords report --log-lines 100 vmcore", about: "With more of the kernel log" },
+      { run: "lastwords report --json vmcore | jq -r .title", about: "The title of the crash, for a script" },
+    ],
+    exits: ["good", "failed", "partial", "no-evidence", "unsupported"],
+    seeAlso: ["info", "dmesg", "bt", "crash(8)"],
+    load: (): Promise<CommandModule<"report">> => import("./command/report.ts"),
+  },
+
+  info: {
+    group: "look",
+    summary: "show what a dump is: kernel, machine, format, coverage",
+    description: [
+      "The kernel's release, build ID and uptime come first, then the machine, the format and headers of the dump file, how many pages it stores, and anything found wrong with it.",
+    ],
+    aliases: ["sys"],
+    operands: {
+      files: { type: "file", name: "FILE", repeat: true, about: "The dump; several files are the parts of one split dump." },
+    },
+    uses: ["dump"],
+    options: {},
+    rules: [],
+    examples: [
+      { run: "lastwords info vmcore", about: "Which kernel crashed, and is the dump whole" },
+      { run: "lastwords info --raw-base 100000000 memory.img", about: "A raw image of the memory above 4 GiB" },
+    ],
+    exits: ["good", "failed", "partial", "unsupported"],
+    seeAlso: ["report", "notes"],
+    load: (): Promise<CommandModule<"info">> => import("./command/info.ts"),
+  },
+
+  notes: {
+    group: "look",
+    summary: "list or extract the ELF notes of a dump",
+    description: [
+      "Notes hold the registers of each CPU, VMCOREINFO, and the device dumps that drivers made in the capture kernel. Each is listed with its number, owner, type and size.",
+    ],
+    operands: {
+      files: { type: "file", name: "FILE", repeat: true, about: "The dump; several files are the parts of one split dump." },
+    },
+    uses: ["dump"],
+    options: {
+      extract: { type: "string", value: "NOTE", about: "Write the content of one note, given by its owner, its device's name, or its number in the list." },
+      output: { type: "file", short: "o", value: "FILE", about: "Write the extracted note to FILE instead of standard output." },
+    },
+    rules: [
+      { kind: "needs", option: "output", needs: "extract" },
+      { kind: "at-most-one", options: ["json", "extract"] },
+    ],
+    examples: [
+      { run: "lastwords notes vmcore", about: "List the notes" },
+      { run: "lastwords notes vmcore --extract VMCOREINFO", about: "Print VMCOREINFO" },
+      { run: "lastwords notes vmcore --extract 9 -o nic.dump", about: "Save note 9, a device dump, to a file" },
+    ],
+    exits: ["good", "failed", "partial", "no-evidence", "unsupported"],
+    exitMeaning: { "no-evidence": "The dump has no notes, or none of that name or number." },
+    seeAlso: ["info"],
+    load: (): Promise<CommandModule<"notes">> => import("./command/notes.ts"),
+  },
+
+  dmesg: {
+    group: "look",
+    summary: "print the kernel log",
+    description: [
+      "The log is read from the kernel's own buffer in the dump, up to the last record that was written, with the time since boot.",
+      "Control characters are escaped as dmesg(1) does, unless `--raw` is given.",
+    ],
+    aliases: ["log"],
+    operands: {
+      files: { type: "file", name: "FILE", repeat: true, about: "The dump; several files are the parts of one split dump." },
+    },
+    uses: ["dump"],
+    options: {
+      raw: { type: "flag", about: "Print the bytes as they are in the kernel's buffer, with level prefixes such as `<6>`." },
+    },
+    rules: [{ kind: "at-most-one", options: ["json", "raw"] }],
+    examples: [
+      { run: "lastwords dmesg vmcore | tail -40", about: "The end of the log" },
+      { run: "lastwords dmesg --raw vmcore > dmesg.txt", about: "Keep the log for other tools" },
+    ],
+    exits: ["good", "failed", "partial", "no-evidence", "unsupported"],
+    exitMeaning: { "no-evidence": "The dump does not hold the log buffer." },
+    seeAlso: ["report", "dmesg(1)"],
+    load: (): Promise<CommandModule<"dmesg">> => import("./command/dmesg.ts"),
+  },
+
+  ps: {
+    group: "look",
+    summary: "list the tasks of the crashed kernel",
+    description: [
+      "One line for each task: process id, parent, CPU, address of its `task_struct`, state, memory and name. A `>` marks the task that was running on its CPU.",
+    ],
+    operands: {
+      files: { type: "file", name: "FILE", repeat: true, about: "The dump; several files are the parts of one split dump." },
+    },
+    uses: ["dump"],
+    options: {},
+    rules: [],
+    examples: [
+      { run: "lastwords ps vmcore", about: "List all tasks" },
+      { run: "lastwords ps --json vmcore | jq '.tasks[] | select(.state == \"D\")'", about: "Those that wait uninterruptibly" },
+    ],
+    exits: ["good", "failed", "partial", "unsupported"],
+    seeAlso: ["bt", "report"],
+    load: (): Promise<CommandModule<"ps">> => import("./command/ps.ts"),
+  },
+
+  bt: {
+    group: "look",
+    summary: "print call traces",
+    description: [
+      "Without a target, the trace is that of the task that panicked. Traces are unwound with the kernel's own ORC tables or frame pointers; frames that are only guessed are marked with `?`, as the kernel does.",
+      "Targets are the last words of the command line: process ids, or `cpu:N` for the task that was running on a CPU. A dump whose name is a number is written `./1234`.",
+    ],
+    operands: {
+      files: { type: "file", name: "FILE", repeat: true, about: "The dump; several files are the parts of one split dump." },
+      targets: { type: "target", name: "PID|cpu:N", repeat: true, optional: true, about: "Whose trace: a process id, or the task on a CPU." },
+    },
+    uses: ["dump"],
+    options: {
+      all: { type: "flag", short: "a", about: "The active task of each CPU, as `bt -a` in crash." },
+      tasks: { type: "flag", about: "Every task." },
+      task: { type: "int", value: "PID", repeat: true, max: 0x7fff_ffff, about: "This task." },
+      cpu: { type: "int", value: "N", repeat: true, max: 65_535, about: "The task that was running on this CPU." },
+    },
+    rules: [{ kind: "at-most-one", options: ["all", "tasks"] }],
+    examples: [
+      { run: "lastwords bt vmcore", about: "The task that panicked" },
+      { run: "lastwords bt -a vmcore", about: "What every CPU was doing" },
+      { run: "lastwords bt vmcore 1 cpu:3", about: "Process 1, and the task on CPU 3" },
+    ],
+    exits: ["good", "failed", "partial", "no-evidence", "unsupported"],
+    exitMeaning: { "no-evidence": "The dump has no such task or CPU." },
+    seeAlso: ["ps", "report"],
+    load: (): Promise<CommandModule<"bt">> => import("./command/bt.ts"),
+  },
+
+  mod: {
+    group: "look",
+    summary: "list the modules of the crashed kernel",
+    description: ["One line for each loaded module: address, size, taint flags, build ID and name."],
+    operands: {
+      files: { type: "file", name: "FILE", repeat: true, about: "The dump; several files are the parts of one split dump." },
+    },
+    uses: ["dump"],
+    options: {},
+    rules: [],
+    examples: [{ run: "lastwords mod vmcore", about: "List the modules" }],
+    exits: ["good", "failed", "partial", "unsupported"],
+    seeAlso: ["info", "report"],
+    load: (): Promise<CommandModule<"mod">> => import("./command/mod.ts"),
+  },
+
+  read: {
+    group: "look",
+    summary: "print memory at a physical or virtual address",
+    description: [
+      "Memory is printed as `hexdump -C` does. Addresses are hexadecimal, with or without `0x`; after `0d` they are decimal. Sizes are decimal, or hexadecimal after `0x`, and take K, M, G or T for powers of 1024.",
+      "Virtual addresses are those of the crashed kernel, translated by its page tables. Reading stops at the first page that the dump does not hold.",
+    ],
+    aliases: ["rd"],
+    operands: {
+      files: { type: "file", name: "FILE", repeat: true, about: "The dump; several files are the parts of one split dump." },
+    },
+    uses: ["dump"],
+    options: {
+      physical: { type: "paddr", value: "ADDRESS", about: "Begin at this physical address." },
+      virtual: { type: "vaddr", value: "ADDRESS", about: "Begin at this virtual address of the kernel." },
+      length: { type: "size", value: "SIZE", required: true, min: 1, about: "How many bytes to read." },
+      raw: { type: "flag", about: "Write the bytes themselves instead of a hex dump." },
+      "zero-excluded": { type: "flag", about: "Take pages that the dump's writer left out (its dump level) as zeroes." },
+    },
+    rules: [
+      { kind: "exactly-one", options: ["physical", "virtual"] },
+      { kind: "at-most-one", options: ["json", "raw"] },
+    ],
+    examples: [
+      { run: "lastwords read vmcore --virtual ffffffff82a00000 --length 256", about: "256 bytes of the kernel" },
+      { run: "lastwords read vmcore --physical 1000 --length 4K --raw > page", about: "One page of physical memory, to a file" },
+    ],
+    exits: ["good", "failed", "partial", "unsupported"],
+    exitMeaning: { partial: "The dump holds only a part of what was asked for; that part was printed." },
+    seeAlso: ["info", "crash(8)"],
+    load: (): Promise<CommandModule<"read">> => import("./command/read.ts"),
+  },
+
+  help: {
+    group: "tool",
+    summary: "explain a command",
+    description: ["Without a command, the list of commands is printed. The same texts are man pages: `man lastwords-read`."],
+    operands: {
+      command: { type: "command", name: "COMMAND", optional: true, about: "The command to explain." },
+    },
+    uses: [],
+    options: {},
+    rules: [],
+    examples: [{ run: "lastwords help bt", about: "Explain `bt`" }],
+    exits: ["good"],
+    exitMeaning: { good: "The help was printed." },
+    seeAlso: [],
+    load: (): Promise<CommandModule<"help">> => import("./command/help.ts"),
+  },
+
+  completion: {
+    group: "tool",
+    summary: "print the completion script of a shell",
+    description: ["The script completes commands, options and their values. Packages install it; by hand, load it as in the examples."],
+    operands: {
+      shell: { type: "choice", name: "SHELL", choices: ["bash", "zsh", "fish"], about: "The shell: `bash`, `zsh` or `fish`." },
+    },
+    uses: [],
+    options: {},
+    rules: [],
+    examples: [
+      { run: "source <(lastwords completion bash)", about: "In ~/.bashrc" },
+      { run: "source <(lastwords completion zsh)", about: "In ~/.zshrc, after `compinit`" },
+      { run: "lastwords completion fish > ~/.config/fish/completions/lastwords.fish", about: "Once, for fish" },
+    ],
+    exits: ["good", "failed"],
+    exitMeaning: { good: "The script was printed.", failed: "It could not be written." },
+    seeAlso: ["help"],
+    load: (): Promise<CommandModule<"completion">> => import("./command/completion.ts"),
+  },
+} as const;
+
+export type CommandName = keyof typeof commands;
+
+/** {@link commands} as code sees it that treats all commands alike; also the check of the table's shape. */
+export const commandTable: Readonly<Record<CommandName, CommandEntry>> = commands;
+
+/** {@link optionSets} likewise. */
+export const optionSetTable: Readonly<Record<OptionSetName, Readonly<Record<string, OptionEntry>>>> = optionSets;
+
+/** Names of the commands in the table's order. */
+export const commandNames: readonly CommandName[] = Object.keys(commands) as CommandName[];
+
+// -------------------------------------------------------------------------------------------- arguments from the table
+
+type Value<Entry> = Entry extends { readonly type: "flag" }
+  ? boolean
+  : Entry extends { readonly type: "int" | "size" }
+    ? number
+    : Entry extends { readonly type: "paddr" }
+      ? Paddr
+      : Entry extends { readonly type: "vaddr" }
+        ? Vaddr
+        : Entry extends { readonly type: "target" }
+          ? Target
+          : Entry extends { readonly type: "command" }
+            ? CommandName
+            : Entry extends { readonly type: "choice"; readonly choices: readonly (infer Choice)[] }
+              ? Choice
+              : string;
+
+type OptionArg<Entry> = Entry extends { readonly repeat: true }
+  ? readonly Value<Entry>[]
+  : Entry extends { readonly type: "flag" } | { readonly required: true } | { readonly default: string | number }
+    ? Value<Entry>
+    : Value<Entry> | undefined;
+
+type OperandArg<Entry> = Entry extends { readonly repeat: true }
+  ? readonly Value<Entry>[]
+  : Entry extends { readonly optional: true }
+    ? Value<Entry> | undefined
+    : Value<Entry>;
+
+type Camel<Name> = Name extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : Name;
+
+type OptionArgs<Options> = { readonly [Name in keyof Options as Camel<Name> & string]: OptionArg<Options[Name]> };
+
+type OperandArgs<Operands> = { readonly [Name in keyof Operands]: OperandArg<Operands[Name]> };
+
+/** Options of all the sets that a command uses; a command uses one or none, besides `common`. */
+type SetArgs<Uses> = Uses extends readonly [infer First, ...infer Rest]
+  ? (First extends OptionSetName ? OptionArgs<(typeof optionSets)[First]> : unknown) & SetArgs<Rest>
+  : unknown;
+
+/** The parsed arguments of a command. */
+export type Args<Name extends string> = Name extends CommandName
+  ? OperandArgs<(typeof commands)[Name]["operands"]> &
+      OptionArgs<(typeof commands)[Name]["options"]> &
+      SetArgs<(typeof commands)[Name]["uses"]> &
+      OptionArgs<(typeof optionSets)["common"]>
+  : never;
+
+/** The arguments that every command has which opens a dump: for helpers that they share. */
+export type DumpArgs = OptionArgs<(typeof optionSets)["dump"]>;

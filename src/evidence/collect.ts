@@ -1,0 +1,136 @@
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type DumpError, isDumpError, latin1, DumpError as Failure } from "../bytes/index.ts";
+import { type DumpProblem, FileSource, openDump, type OpenedDump, type OpenOptions, recognise } from "../format/index.ts";
+
+/** What a file turned out to be. */
+export type PieceKind = "dump" | "log" | "other";
+
+/** One file that was given, or found in a folder that was given. */
+export interface EvidencePiece {
+  readonly path: string;
+  readonly kind: PieceKind;
+  /** Name of the dump format, `text`, or what the file begins with. */
+  readonly format: string;
+  readonly size: number;
+  /** `unusable`: nothing could be had from it. */
+  health: "good" | "partial" | "unusable";
+  /** Why it is not good, in sentences. */
+  readonly details: string[];
+}
+
+/** Everything the given paths hold about one crash. */
+export interface Evidence {
+  readonly pieces: readonly EvidencePiece[];
+  /** The memory image, when one of the pieces is one. */
+  readonly dump: OpenedDump | undefined;
+  /** The text of the first log, when there is one. */
+  readonly log: { readonly path: string; readonly text: string } | undefined;
+}
+
+const MAX_FILES = 1000;
+const MAX_DEPTH = 3;
+const HEAD_SIZE = 64 * 1024;
+/** The end of a longer log is what matters. */
+const MAX_LOG = 64 * 1024 * 1024;
+
+/**
+ * Finds out what the paths hold and opens the memory image among them. Folders are searched three levels deep.
+ * The caller closes `dump`.
+ *
+ * @throws IO when a path that was named cannot be read; what opening throws when the only dump cannot be opened.
+ */
+export async function collectEvidence(paths: readonly string[], options: OpenOptions): Promise<Evidence> {
+  const files: string[] = [];
+  for (const path of paths) addFiles(path, files, 0);
+  if (options.raw || options.rawBase !== undefined) {
+    const dump = await openDump(files, options);
+    return { pieces: files.map((path) => pieceOf(path, "dump", "raw")), dump, log: undefined };
+  }
+  const pieces = files.map(classify);
+  const dumps = pieces.filter((piece) => piece.kind === "dump");
+  let dump: OpenedDump | undefined;
+  let failure: DumpError | undefined;
+  // Parts of a split set are opened together; of several whole dumps the first that opens is taken.
+  const attempts = dumps.length > 1 ? [dumps, ...dumps.map((piece) => [piece])] : [dumps];
+  for (const attempt of attempts) {
+    if (attempt.length === 0 || dump) continue;
+    try {
+      dump = await openDump(attempt.map((piece) => piece.path), options);
+      for (const piece of dumps) if (!attempt.includes(piece)) piece.details.push("another dump of the same folder was taken");
+      for (const problem of [...dump.problems, ...dump.dump.problems]) noteProblem(attempt, problem);
+    } catch (error) {
+      if (!isDumpError(error)) throw error;
+      failure = error;
+      if (attempt.length === 1) {
+        attempt[0]!.health = "unusable";
+        attempt[0]!.details.push(error.message);
+      }
+    }
+  }
+  const log = pieces.find((piece) => piece.kind === "log");
+  if (!dump && !log && failure) throw failure;
+  return { pieces, dump, log: log && { path: log.path, text: readText(log.path) } };
+}
+
+function noteProblem(pieces: readonly EvidencePiece[], problem: DumpProblem): void {
+  const piece = pieces.find((p) => problem.message.includes(p.path)) ?? pieces[0]!;
+  if (piece.health === "good") piece.health = "partial";
+  piece.details.push(problem.message);
+}
+
+function addFiles(path: string, files: string[], depth: number): void {
+  let stat;
+  try {
+    stat = statSync(path);
+  } catch (error) {
+    throw new Failure("IO", `cannot open ${path}: ${error instanceof Error ? error.message : error}`, { cause: error });
+  }
+  if (!stat.isDirectory()) {
+    files.push(path);
+    return;
+  }
+  if (depth >= MAX_DEPTH) return;
+  for (const name of readdirSync(path).sort()) {
+    if (files.length >= MAX_FILES) return;
+    addFiles(join(path, name), files, depth + 1);
+  }
+}
+
+function classify(path: string): EvidencePiece {
+  const source = new FileSource(path);
+  try {
+    const head = new Uint8Array(Math.min(HEAD_SIZE, source.size));
+    source.read(0, head);
+    const format = recognise(head, source);
+    if (format !== undefined) return pieceOf(path, "dump", format, source.size);
+    if (head.length === 0) return { ...pieceOf(path, "other", "empty", 0), health: "unusable", details: ["the file is empty"] };
+    return looksLikeText(head) ? pieceOf(path, "log", "text", source.size) : { ...pieceOf(path, "other", "unknown", source.size), health: "unusable", details: ["no format known here"] };
+  } finally {
+    source.close();
+  }
+}
+
+function pieceOf(path: string, kind: PieceKind, format: string, size: number = statSync(path).size): EvidencePiece {
+  return { path, kind, format, size, health: "good", details: [] };
+}
+
+/** Mostly printable, tabs, line ends and escape sequences; NULs happen in console captures, rarely. */
+function looksLikeText(head: Uint8Array): boolean {
+  let odd = 0;
+  for (const byte of head) if (byte < 9 || (byte > 13 && byte < 32 && byte !== 27)) odd++;
+  return odd * 50 <= head.length;
+}
+
+function readText(path: string): string {
+  const source = new FileSource(path);
+  try {
+    const start = Math.max(0, source.size - MAX_LOG);
+    const bytes = new Uint8Array(source.size - start);
+    source.read(start, bytes);
+    // Latin-1 keeps every byte; a NUL in the middle is no end.
+    return latin1(bytes.map((byte) => (byte === 0 ? 0x20 : byte)));
+  } finally {
+    source.close();
+  }
+}

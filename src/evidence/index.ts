@@ -1,0 +1,1 @@
+export { collectEvidence, type Evidence, type EvidencePiece, type PieceKind } from "./collect.ts";

@@ -1,0 +1,1 @@
+export { FlattenedSource, isFlattened } from "./read.ts";

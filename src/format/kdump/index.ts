@@ -1,0 +1,2 @@
+export { kdumpFormat } from "./read.ts";
+export { checkBitmap, FileBitmap } from "./bitmap.ts";

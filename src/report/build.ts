@@ -1,0 +1,398 @@
+import { asVaddr, hex, hex16, latin1, type Vaddr } from "../bytes/index.ts";
+import type { Evidence } from "../evidence/index.ts";
+import { type ElfNote, NT_VMCOREDD } from "../format/index.ts";
+import {
+  type Backtrace, backtraceFromRegisters, backtraceOfSleeper, type Cpu, describeTaint, type Frame, type Kernel, type KernelLog, logText, type Missing, type Module,
+  orMissing, pointsAt, readCommandLine, readCpus, readLog, readMemoryTotals, readPanicCpu, readSettings, readTaint, readTasks, readUptime, readUtsName, type Registers,
+  runQueueClock, type Sourced, type Task, TaskReader,
+} from "../kernel/index.ts";
+import { causeOf, messageOf } from "./cause.ts";
+import { disassembleAround } from "./disassemble.ts";
+import type {
+  CpuReport, EvidenceReport, FrameReport, KernelReport, LogReport, MissingReport, ModuleReport, NoteReport, PanicReport, Receipt, Report, StuckReport, TaskReport,
+} from "./model.ts";
+import { PANIC_PATH, summarise } from "./summary.ts";
+
+/** What {@link buildReport} works on. */
+export interface ReportInput {
+  readonly evidence: Evidence;
+  /** The kernel in the dump; undefined when there is no dump, or it cannot be understood ({@link kernelFailure} says why). */
+  readonly kernel: Kernel | undefined;
+  readonly kernelFailure: MissingReport | undefined;
+  readonly version: string;
+}
+
+/** A task with its trace. */
+export interface TracedTask {
+  readonly task: Task;
+  readonly trace: Backtrace;
+  /** The CPU that it was running on. */
+  readonly running: Cpu | undefined;
+}
+
+/** Puts together all that the evidence tells. Never throws for what is missing: that is listed. */
+export function buildReport(input: ReportInput): Report {
+  const { kernel, evidence } = input;
+  const receipts: Record<string, Receipt> = {};
+  const missing: Missing[] = kernel?.missing ?? [];
+  const dump = evidence.dump?.dump;
+
+  const log = kernel && orMissing(missing, "kernel log", "what the kernel said is not known", () => readLog(kernel));
+  const text = log ? logText(log) : (evidence.log?.text ?? "");
+  const system = kernel ? readSystem(kernel, log) : undefined;
+  const cpus = kernel?.types.btf || kernel?.dump.notes.length ? readCpus(kernel) : [];
+  const tasks = kernel?.types.btf ? traceTasks(kernel, cpus) : [];
+  const modules = kernel?.types.btf ? kernel.modules() : [];
+
+  const panic = panicOf(kernel, cpus, tasks, text, receipts);
+  const report: Omit<Report, "summary"> = {
+    schema: "lastwords-report-1",
+    tool: { name: "lastwords", version: input.version },
+    title: panic.title,
+    evidence: [],
+    dump: dump ? { format: dump.format, containers: evidence.dump!.containers, arch: dump.arch ?? null, pageSize: dump.pageSize, maxPfn: dump.maxPfn } : null,
+    kernel: kernel ? kernelOf(kernel, system!, receipts) : null,
+    panic,
+    cpus: cpus.map((cpu) => cpuOf(kernel!, cpu, tasks)),
+    tasks: tasks.map((traced) => taskOf(traced)),
+    stuck: stuckOf(kernel, tasks, cpus),
+    memory: system?.memory ? receipt(receipts, "/memory", system.memory, memoryOf(system.memory.value)) : null,
+    modules: modules.map(moduleOf),
+    log: logOf(log, text),
+    notes: dump ? dump.notes.map((note) => noteOf(note)) : [],
+    missing: [],
+    receipts,
+  };
+  if (log) receipts["/log/text"] = { confidence: "exact", rule: `printk ${log.format}` };
+  const lines: Report = {
+    ...report,
+    // Reading modules' tables above may have added to it.
+    missing: [...(input.kernelFailure ? [input.kernelFailure] : []), ...mergeMissing(missing), ...dumpProblems(evidence)],
+    evidence: evidenceOf(input, log, report),
+    summary: "",
+  };
+  return { ...lines, summary: summarise(lines) };
+}
+
+interface SystemFacts {
+  readonly uts: ReturnType<typeof readUtsName>;
+  readonly commandLine: ReturnType<typeof readCommandLine>;
+  readonly taint: ReturnType<typeof readTaint>;
+  readonly uptime: ReturnType<typeof readUptime>;
+  readonly settings: ReturnType<typeof readSettings>;
+  readonly memory: ReturnType<typeof readMemoryTotals>;
+}
+
+function readSystem(kernel: Kernel, log: KernelLog | undefined): SystemFacts {
+  const last = log?.records.at(-1);
+  return {
+    uts: readUtsName(kernel),
+    commandLine: readCommandLine(kernel),
+    taint: readTaint(kernel),
+    uptime: readUptime(kernel, last?.timeNs === undefined ? undefined : Number(last.timeNs) / 1e9),
+    settings: readSettings(kernel),
+    memory: readMemoryTotals(kernel),
+  };
+}
+
+/** Reads all tasks and the trace of each; those that were running are traced from their CPU's registers. */
+export function traceTasks(kernel: Kernel, cpus: readonly Cpu[]): TracedTask[] {
+  const tasks = readTasks(kernel);
+  const running = new Map(cpus.filter((cpu) => cpu.current !== undefined).map((cpu) => [cpu.current, cpu]));
+  return tasks.map((task) => {
+    const cpu = running.get(task.address);
+    return { task, running: cpu, trace: traceOf(kernel, task, cpu) };
+  });
+}
+
+/** The trace of a task, given the CPU it runs on, if it does. */
+export function traceOf(kernel: Kernel, task: Task, cpu: Cpu | undefined): Backtrace {
+  if (cpu?.registers) return backtraceFromRegisters(kernel, cpu.registers, task);
+  return backtraceOfSleeper(kernel, task);
+}
+
+function receipt<T>(receipts: Record<string, Receipt>, pointer: string, source: Sourced<unknown>, value: T): T {
+  receipts[pointer] = { confidence: source.confidence, rule: source.rule, ...(source.address === undefined ? {} : { address: address(source.address) }) };
+  return value;
+}
+
+function address(value: Vaddr): string {
+  return `0x${hex16(value)}`;
+}
+
+function kernelOf(kernel: Kernel, system: SystemFacts, receipts: Record<string, Receipt>): KernelReport {
+  const info = kernel.vmcoreinfo;
+  const { uts, taint, uptime } = system;
+  const release = info.get("OSRELEASE");
+  if (release !== undefined) receipts["/kernel/release"] = { confidence: "exact", rule: `OSRELEASE of ${kernel.vmcoreinfoSource}` };
+  else if (uts) receipt(receipts, "/kernel/release", uts, undefined);
+  const crashTime = info.get("CRASHTIME");
+  const seconds = crashTime !== undefined && /^\d{1,12}$/.test(crashTime) ? Number(crashTime) : undefined;
+  if (uptime) receipt(receipts, "/kernel/uptimeSeconds", uptime, undefined);
+  if (seconds !== undefined) receipts["/kernel/crashTime"] = { confidence: "exact", rule: `CRASHTIME of ${kernel.vmcoreinfoSource}` };
+  if (uts) receipt(receipts, "/kernel/version", uts, undefined);
+  if (system.commandLine) receipt(receipts, "/kernel/commandLine", system.commandLine, undefined);
+  if (taint) receipt(receipts, "/kernel/taint", taint, undefined);
+  for (const [name, setting] of system.settings) receipt(receipts, `/kernel/settings/${name}`, setting, undefined);
+  const words = taint && describeTaint(taint.value);
+  return {
+    release: release ?? uts?.value.release ?? null,
+    version: uts?.value.version ?? null,
+    machine: uts?.value.machine ?? kernel.dump.arch ?? null,
+    nodename: uts?.value.nodename ?? null,
+    buildId: info.get("BUILD-ID") ?? null,
+    commandLine: system.commandLine?.value ?? null,
+    kaslrOffset: hex(info.kernelOffset),
+    uptimeSeconds: uptime?.value ?? null,
+    crashTime: seconds === undefined ? null : new Date(seconds * 1000).toISOString().replace(".000Z", "Z"),
+    taint: taint && words ? { mask: hex(taint.value), letters: words.letters, words: words.words } : null,
+    settings: Object.fromEntries([...system.settings].map(([name, setting]) => [name, setting.value])),
+  };
+}
+
+function memoryOf(totals: import("../kernel/index.ts").MemoryTotals): Report["memory"] {
+  return {
+    total: totals.total,
+    free: totals.free ?? null,
+    fileCache: totals.fileCache ?? null,
+    anonymous: totals.anonymous ?? null,
+    slabReclaimable: totals.slabReclaimable ?? null,
+    slabUnreclaimable: totals.slabUnreclaimable ?? null,
+    swapTotal: totals.swapTotal ?? null,
+    swapFree: totals.swapFree ?? null,
+  };
+}
+
+/** A frame as the report shows it. */
+export function frameOf(frame: Frame): FrameReport {
+  return {
+    symbol: frame.symbol ?? null,
+    offset: frame.offset ?? null,
+    address: address(frame.address),
+    reliable: frame.reliable,
+    module: frame.module ?? null,
+    user: frame.user,
+  };
+}
+
+function taskOf({ task, trace, running }: TracedTask): TaskReport {
+  return {
+    pid: task.pid,
+    comm: task.comm,
+    tgid: task.tgid,
+    ppid: task.ppid ?? null,
+    state: task.state,
+    cpu: task.cpu ?? null,
+    address: address(task.address),
+    kernelThread: task.kernelThread,
+    running: running !== undefined,
+    frames: trace.frames.map(frameOf),
+    end: trace.end,
+  };
+}
+
+/** What ran on a CPU. Idle tasks (pid 0) are not in the task list and are read here. */
+function currentOf(kernel: Kernel, cpu: Cpu, tasks: readonly TracedTask[]): { task: Task | undefined; trace: Backtrace } {
+  const known = tasks.find((traced) => traced.task.address === cpu.current);
+  if (known) return known;
+  const task =
+    cpu.current === undefined || !kernel.types.btf
+      ? undefined
+      : orMissing(kernel.missing, `task of CPU ${cpu.cpu}`, "what ran there is not known", () => new TaskReader(kernel).read(cpu.current!));
+  if (cpu.registers) return { task, trace: backtraceFromRegisters(kernel, cpu.registers, task) };
+  return { task, trace: task ? backtraceOfSleeper(kernel, task) : { frames: [], end: "no-start" } };
+}
+
+function cpuOf(kernel: Kernel, cpu: Cpu, tasks: readonly TracedTask[]): CpuReport {
+  const { task, trace } = currentOf(kernel, cpu, tasks);
+  return {
+    cpu: cpu.cpu,
+    task: task ? { pid: task.pid, comm: task.comm } : null,
+    frames: trace.frames.map(frameOf),
+    registers: cpu.registers ? "note" : "none",
+    end: trace.end,
+  };
+}
+
+/** Entry code of exceptions (not of interrupts): registers saved there are those of the fault. */
+const EXCEPTION_ENTRY = /^(asm_)?exc_|^(async_)?page_fault$|^general_protection$|^invalid_op$|^divide_error$|^double_fault$|^error_entry$|^do_trap|^die$|^oops_end$/;
+
+function panicOf(kernel: Kernel | undefined, cpus: readonly Cpu[], tasks: readonly TracedTask[], text: string, receipts: Record<string, Receipt>): PanicReport {
+  const cause = causeOf(text);
+  const message = messageOf(text) ?? null;
+  if (cause) receipts["/panic/title"] = { confidence: "decoded", rule: `title rule ${cause.rule ?? "header line as it stands"}, line ${cause.line + 1} of the log` };
+  if (message !== null) receipts["/panic/message"] = { confidence: "exact", rule: "kernel log" };
+  const found = kernel && panicCpu(kernel, cpus, tasks, receipts);
+  const current = found && currentOf(kernel, found, tasks);
+  const title = cause?.title ?? (message === null ? (found ? "kernel panic" : "no crash in the log") : `kernel panic: ${message}`);
+  const fault = current && faultRegisters(current.trace, found.registers);
+  const allTasks = tasks.map((traced) => traced.task);
+  return {
+    title,
+    altTitles: cause?.altTitles ?? [],
+    type: cause?.type ?? null,
+    message,
+    function: cause?.frame ?? null,
+    cpu: found?.cpu ?? null,
+    task: current?.task ? { pid: current.task.pid, comm: current.task.comm, address: address(current.task.address) } : null,
+    frames: current?.trace.frames.map(frameOf) ?? [],
+    registers:
+      kernel && fault
+        ? Object.fromEntries([...fault].map(([name, value]) => [name, { value: `0x${hex16(value)}`, pointsAt: pointsAt(kernel, value, allTasks) ?? null }]))
+        : null,
+    code: kernel && fault ? faultingCode(kernel, fault) : null,
+  };
+}
+
+/** The CPU in panic_cpu; for an oops that took kdump at once, the one whose trace says so. */
+function panicCpu(kernel: Kernel, cpus: readonly Cpu[], tasks: readonly TracedTask[], receipts: Record<string, Receipt>): Cpu | undefined {
+  const number = readPanicCpu(kernel);
+  const named = number && cpus.find((cpu) => cpu.cpu === number.value);
+  if (number && named) {
+    receipt(receipts, "/panic/cpu", number, undefined);
+    return named;
+  }
+  const ends = new Set(["__crash_kexec", "crash_kexec", "panic", "vpanic", "oops_end", "die"]);
+  const guessed = cpus.find((cpu) => currentOf(kernel, cpu, tasks).trace.frames.some((frame) => frame.symbol !== undefined && ends.has(frame.symbol)));
+  if (guessed) receipts["/panic/cpu"] = { confidence: "heuristic", rule: "its trace ends in the panic path" };
+  return guessed;
+}
+
+/** Registers of the fault: those an exception saved, if the trace passes one, else those the CPU had at the end. */
+function faultRegisters(trace: Backtrace, own: Registers | undefined): Registers | undefined {
+  const saved = trace.frames.findIndex((frame) => frame.registers !== undefined && !frame.user && frame.registers.has("ax"));
+  if (saved > 0) {
+    const above = trace.frames.slice(0, saved);
+    if (above.some((frame) => frame.symbol !== undefined && EXCEPTION_ENTRY.test(frame.symbol))) return trace.frames[saved]!.registers;
+  }
+  return own;
+}
+
+/** The code at the fault. Where the kernel itself decided to panic, the code is that of the panic path: not worth a look. */
+function faultingCode(kernel: Kernel, registers: Registers): PanicReport["code"] {
+  const ip = asVaddr(registers.get("ip") ?? 0n);
+  const name = kernel.find(ip)?.name;
+  if (((registers.get("cs") ?? 0n) & 3n) !== 0n || (name !== undefined && PANIC_PATH.test(name))) return null;
+  return disassembleAround(kernel, ip);
+}
+
+/** Scheduler and wait functions, which every sleeper is in and which say nothing. */
+const WAIT_NOISE = /^(__schedule|schedule.*|__wait_.*|wait_for_.*|io_schedule.*|preempt_schedule.*|__mutex_lock.*|rwsem_down_.*|__down.*|usleep_range.*|msleep.*|prepare_to_wait.*|do_wait_for_common|bit_wait.*|out_of_line_wait.*)$/;
+
+function stuckOf(kernel: Kernel | undefined, tasks: readonly TracedTask[], cpus: readonly Cpu[]): StuckReport[] {
+  const waiting = tasks.filter(({ task }) => task.state === "D");
+  if (!kernel || waiting.length === 0) return [];
+  // The clock of an idle CPU stands still: the latest is the time of the crash.
+  let now = 0n;
+  for (const { cpu } of cpus) {
+    const clock = runQueueClock(kernel, cpu) ?? 0n;
+    if (clock > now) now = clock;
+  }
+  return waiting
+    .map(({ task, trace }) => {
+      const arrival = task.lastArrivalNs;
+      const waitsIn = trace.frames.find((frame) => frame.symbol !== undefined && !WAIT_NOISE.test(frame.symbol));
+      const seconds = arrival !== undefined && arrival > 0n && now > arrival ? Number((now - arrival) / 1_000_000n) / 1000 : null;
+      return { pid: task.pid, comm: task.comm, seconds, waitsIn: waitsIn?.symbol ?? null };
+    })
+    .sort((a, b) => (b.seconds ?? 0) - (a.seconds ?? 0));
+}
+
+function moduleOf(module: Module): ModuleReport {
+  return {
+    name: module.name,
+    address: address(module.address),
+    size: module.size,
+    state: module.state,
+    taint: describeTaint(module.taints).letters,
+    version: module.version ?? null,
+  };
+}
+
+function logOf(log: KernelLog | undefined, text: string): LogReport {
+  let lines = 0;
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++;
+  return { lines, text, format: log?.format ?? (text === "" ? null : "text"), lost: log?.lost ?? 0 };
+}
+
+const CORE_TYPES: Readonly<Record<number, string>> = { 1: "registers of a CPU (PRSTATUS)", 2: "floating point registers", 3: "process information", 4: "task structure", 6: "auxiliary vector" };
+/** dump_name of struct vmcoredd_header: 44 bytes before the data (linux:include/uapi/linux/vmcore.h). */
+const DEVICE_NAME_LENGTH = 44;
+
+/** A note of a dump, in words. */
+export function noteOf(note: ElfNote): NoteReport {
+  const isDevice = note.name === "LINUX" && note.type === NT_VMCOREDD && note.desc.length >= DEVICE_NAME_LENGTH;
+  const device = isDevice ? latin1(note.desc.subarray(0, DEVICE_NAME_LENGTH)) : null;
+  let what = "unknown";
+  if (device !== null) what = "device dump";
+  else if (note.name === "CORE") what = CORE_TYPES[note.type] ?? "unknown";
+  else if (note.name === "VMCOREINFO") what = "addresses and layouts that the kernel exports";
+  else if (note.name === "QEMU") what = "registers of a virtual CPU (QEMU)";
+  else if (note.name === "ERASEINFO") what = "what was erased from the dump";
+  else if (note.name === "VMCOREINFO_XEN") what = "addresses and layouts of Xen";
+  return { name: note.name, type: note.type, size: note.desc.length, offset: note.offset, what, device };
+}
+
+/** Bytes of a device dump after its name. */
+export function deviceData(note: ElfNote): Uint8Array {
+  return note.desc.subarray(DEVICE_NAME_LENGTH);
+}
+
+function dumpProblems(evidence: Evidence): MissingReport[] {
+  const problems = evidence.dump ? [...evidence.dump.problems, ...evidence.dump.dump.problems] : [];
+  return problems.map((problem) => ({ what: "part of the dump", code: problem.code, reason: problem.message, consequence: "what lay there is not in this report" }));
+}
+
+/** The same reason for many things is said once. */
+function mergeMissing(missing: readonly Missing[]): MissingReport[] {
+  const merged = new Map<string, { what: string[]; entry: Missing }>();
+  for (const entry of missing) {
+    const key = `${entry.code} ${entry.reason} ${entry.consequence}`;
+    const same = merged.get(key);
+    if (!same) merged.set(key, { what: [entry.what], entry });
+    else if (!same.what.includes(entry.what)) same.what.push(entry.what);
+  }
+  return [...merged.values()].map(({ what, entry }) => ({ what: what.join(", "), code: entry.code, reason: entry.reason, consequence: entry.consequence }));
+}
+
+function evidenceOf(input: ReportInput, log: KernelLog | undefined, report: Omit<Report, "summary">): EvidenceReport[] {
+  const { evidence, kernel } = input;
+  const list: EvidenceReport[] = evidence.pieces.map((piece) => ({
+    kind: piece.kind === "log" ? "log file" : piece.kind,
+    source: piece.path,
+    health: piece.health,
+    detail: piece.details.join("; ") || `${piece.format}, ${piece.size} bytes`,
+  }));
+  if (log) {
+    list.push({
+      kind: "kernel log",
+      source: `memory (${log.format})`,
+      health: log.lost > 0 ? "partial" : "good",
+      detail: `${log.records.length} records${log.lost > 0 ? `, ${log.lost} being written or gone` : ""}`,
+    });
+  }
+  if (kernel) {
+    const { symbolsSource, typesSource } = kernel;
+    list.push({ kind: "symbols", source: symbolsSource, health: kernel.vmlinuxSymbols ? "good" : "unusable", detail: symbolsDetail(kernel) });
+    list.push({ kind: "types", source: typesSource, health: kernel.types.btf ? "good" : "unusable", detail: kernel.types.btf ? "BTF" : "no BTF" });
+    const noted = report.cpus.filter((cpu) => cpu.registers === "note").length;
+    if (report.cpus.length > 0) {
+      list.push({
+        kind: "registers",
+        source: "notes of the dump",
+        health: noted === report.cpus.length ? "good" : noted > 0 ? "partial" : "unusable",
+        detail: `${noted} of ${report.cpus.length} CPUs answered`,
+      });
+    }
+  }
+  for (const note of report.notes) {
+    if (note.device !== null) list.push({ kind: "device dump", source: note.device, health: "good", detail: `${note.size - DEVICE_NAME_LENGTH} bytes` });
+  }
+  return list;
+}
+
+function symbolsDetail(kernel: Kernel): string {
+  const count = (kernel.vmlinuxSymbols as { count?: number } | undefined)?.count;
+  return count === undefined ? (kernel.vmlinuxSymbols ? "given" : "none") : `${count} symbols`;
+}
+

@@ -1,0 +1,199 @@
+/**
+ * The report as data: what `--json` prints and what the text is made from. The published schema is
+ * `schema/report-1.schema.json`; a change that breaks readers gets a new number.
+ *
+ * Addresses are strings, `0x` and hex. Times are seconds. Anything the evidence does not tell is null.
+ */
+export interface Report {
+  readonly schema: "lastwords-report-1";
+  readonly tool: { readonly name: "lastwords"; readonly version: string };
+  /** The crash in syzkaller's convention, as {@link PanicReport.title}. */
+  readonly title: string;
+  /** One plain sentence: what happened, where and when. */
+  readonly summary: string;
+  readonly evidence: readonly EvidenceReport[];
+  readonly dump: DumpReport | null;
+  readonly kernel: KernelReport | null;
+  readonly panic: PanicReport;
+  readonly cpus: readonly CpuReport[];
+  readonly tasks: readonly TaskReport[];
+  /** Tasks that wait uninterruptibly, longest first. */
+  readonly stuck: readonly StuckReport[];
+  readonly memory: MemoryReport | null;
+  readonly modules: readonly ModuleReport[];
+  readonly log: LogReport;
+  readonly notes: readonly NoteReport[];
+  readonly missing: readonly MissingReport[];
+  /** JSON pointer into this report to where the value comes from. */
+  readonly receipts: Readonly<Record<string, Receipt>>;
+}
+
+/** How a value was had. */
+export interface Receipt {
+  /** `exact`: read as it stands. `decoded`: through a layout or table. `heuristic`: concluded. */
+  readonly confidence: "exact" | "decoded" | "heuristic";
+  /** By which rule: a symbol and a struct, a key of VMCOREINFO, a rule of the title table. */
+  readonly rule: string;
+  /** Virtual address that was read, where there is one. */
+  readonly address?: string;
+}
+
+/** One piece of evidence with its state of health. */
+export interface EvidenceReport {
+  /** `dump`, `kernel log`, `registers`, `device dump`, `symbols`, `types`, … */
+  readonly kind: string;
+  readonly source: string;
+  readonly health: "good" | "partial" | "unusable";
+  readonly detail: string;
+}
+
+export interface DumpReport {
+  readonly format: string;
+  readonly containers: readonly string[];
+  readonly arch: string | null;
+  readonly pageSize: number;
+  /** One more than the highest page frame number. */
+  readonly maxPfn: number;
+}
+
+export interface KernelReport {
+  readonly release: string | null;
+  /** The build: `#1 SMP PREEMPT_DYNAMIC Debian …`. */
+  readonly version: string | null;
+  readonly machine: string | null;
+  readonly nodename: string | null;
+  readonly buildId: string | null;
+  readonly commandLine: string | null;
+  /** What KASLR added to link-time addresses. */
+  readonly kaslrOffset: string;
+  readonly uptimeSeconds: number | null;
+  /** ISO 8601, UTC. */
+  readonly crashTime: string | null;
+  readonly taint: { readonly mask: string; readonly letters: string; readonly words: readonly string[] } | null;
+  /** Settings that decide what happens at a crash, by their /proc/sys or command-line names. */
+  readonly settings: Readonly<Record<string, number>>;
+}
+
+export interface TaskName {
+  readonly pid: number;
+  readonly comm: string;
+}
+
+export interface FrameReport {
+  /** Function; null in user mode and where no symbol covers the address. */
+  readonly symbol: string | null;
+  readonly offset: number | null;
+  readonly address: string;
+  /** False for guesses. */
+  readonly reliable: boolean;
+  readonly module: string | null;
+  readonly user: boolean;
+}
+
+export interface RegisterReport {
+  readonly value: string;
+  /** What it points at, in words. */
+  readonly pointsAt: string | null;
+}
+
+export interface PanicReport {
+  readonly title: string;
+  /** Other names of the same crash. */
+  readonly altTitles: readonly string[];
+  /** Kind of crash, as `NULL_POINTER_DEREFERENCE`. */
+  readonly type: string | null;
+  /** The kernel's own words. */
+  readonly message: string | null;
+  /** The function to blame by the title's rules. */
+  readonly function: string | null;
+  readonly cpu: number | null;
+  readonly task: (TaskName & { readonly address: string }) | null;
+  readonly frames: readonly FrameReport[];
+  readonly registers: Readonly<Record<string, RegisterReport>> | null;
+  readonly code: CodeReport | null;
+}
+
+/** Instructions around the one that was executing. */
+export interface CodeReport {
+  readonly function: string | null;
+  readonly instructions: readonly { readonly address: string; readonly bytes: string; readonly text: string; readonly current: boolean }[];
+}
+
+export interface CpuReport {
+  readonly cpu: number;
+  readonly task: TaskName | null;
+  readonly frames: readonly FrameReport[];
+  /** `note` (PRSTATUS), or `none`: the CPU never answered. */
+  readonly registers: "note" | "none";
+  readonly end: string;
+}
+
+export interface TaskReport extends TaskName {
+  readonly tgid: number;
+  readonly ppid: number | null;
+  readonly state: string;
+  readonly cpu: number | null;
+  readonly address: string;
+  readonly kernelThread: boolean;
+  /** True for the task that was running on its CPU. */
+  readonly running: boolean;
+  readonly frames: readonly FrameReport[];
+  /** How the walk ended; `user` and `end` are complete. */
+  readonly end: string;
+}
+
+export interface StuckReport extends TaskName {
+  /** Seconds since it last had a CPU; null where the kernel does not keep that. */
+  readonly seconds: number | null;
+  /** Function it waits in: the first that is not of the scheduler. */
+  readonly waitsIn: string | null;
+}
+
+/** Bytes. */
+export interface MemoryReport {
+  readonly total: number;
+  readonly free: number | null;
+  readonly fileCache: number | null;
+  readonly anonymous: number | null;
+  readonly slabReclaimable: number | null;
+  readonly slabUnreclaimable: number | null;
+  readonly swapTotal: number | null;
+  readonly swapFree: number | null;
+}
+
+export interface ModuleReport {
+  readonly name: string;
+  readonly address: string;
+  readonly size: number;
+  readonly state: string;
+  /** Letters of its taints. */
+  readonly taint: string;
+  readonly version: string | null;
+}
+
+export interface LogReport {
+  readonly lines: number;
+  /** The whole log as UTF-8, a line feed behind each record. */
+  readonly text: string;
+  readonly format: string | null;
+  /** Records that could not be read. */
+  readonly lost: number;
+}
+
+export interface NoteReport {
+  readonly name: string;
+  readonly type: number;
+  readonly size: number;
+  readonly offset: number;
+  /** What it is, in words. */
+  readonly what: string;
+  /** Device that a device dump (type 0x700) is of. */
+  readonly device: string | null;
+}
+
+export interface MissingReport {
+  readonly what: string;
+  readonly code: string;
+  readonly reason: string;
+  readonly consequence: string;
+}
