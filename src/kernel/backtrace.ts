@@ -1,4 +1,4 @@
-import { asVaddr, hex, type Vaddr } from "../bytes/index.ts";
+import { asVaddr, hex, isDumpError, type Vaddr } from "../bytes/index.ts";
 import type { Kernel } from "./kernel.ts";
 import { registerAddress, type Registers } from "./registers.ts";
 import type { Task } from "./task.ts";
@@ -67,8 +67,9 @@ export function backtraceOfSleeper(kernel: Kernel, task: Task): Backtrace {
   if (threadSp < stack || threadSp >= stack + BigInt(threadSize(kernel))) return { frames: [], end: "no-start" };
   let start: UnwindStart;
   try {
-    start = inactiveTaskStart(kernel.memory, kernel.types, threadSp);
-  } catch {
+    start = inactiveTaskStart(kernel.memory, (ip) => kernel.isText(ip), threadSp);
+  } catch (error) {
+    if (!isDumpError(error)) throw error;
     return { frames: [], end: "unreadable" };
   }
   return walk(kernel, start, task);

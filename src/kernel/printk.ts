@@ -89,8 +89,9 @@ function readRingbuffer(kernel: Kernel, prbVariable: Vaddr): KernelLog {
   const timeAt = offsetOf(kernel, "printk_info", "ts_nsec");
   const lengthAt = offsetOf(kernel, "printk_info", "text_len");
   const callerAt = offsetOf(kernel, "printk_info", "caller_id");
-  // Facility and the byte of flags:5, level:3 follow text_len; VMCOREINFO does not name them.
-  const facilityAt = kernel.types.find("printk_info", "facility")?.offset ?? lengthAt + 2;
+  // A byte of facility and one of flags:5, level:3 follow text_len in every kernel with this log
+  // (linux:kernel/printk/printk_ringbuffer.h:struct printk_info); VMCOREINFO names neither.
+  const facilityAt = lengthAt + 2;
   const levelAt = facilityAt + 1;
 
   const records: LogRecord[] = [];

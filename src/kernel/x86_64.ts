@@ -1,9 +1,6 @@
-import { asPaddr, DumpError, type Vaddr } from "../bytes/index.ts";
-import { type AddressSpace, PageTables, type PhysicalMemory, START_KERNEL_MAP } from "../memory/index.ts";
-import type { Types } from "./types.ts";
-import type { VirtualMemory } from "../memory/index.ts";
+import { asPaddr, asVaddr, DumpError, type Vaddr } from "../bytes/index.ts";
+import { type AddressSpace, PageTables, type PhysicalMemory, START_KERNEL_MAP, type VirtualMemory } from "../memory/index.ts";
 import type { UnwindStart } from "./unwind.ts";
-import { asVaddr } from "../bytes/index.ts";
 import type { Vmcoreinfo } from "./vmcoreinfo.ts";
 
 /**
@@ -22,19 +19,18 @@ export function openX86_64(physical: PhysicalMemory, vmcoreinfo: Vmcoreinfo): Ad
   return new PageTables(physical, asPaddr(Number(address)), levels, vmcoreinfo.number("sme_mask") ?? 0n);
 }
 
+/** struct inactive_task_frame: [flags,] r15, r14, r13, r12, bx, bp, ret_addr. Without flags ret_addr is here. */
+const RET_ADDR = 48;
+
 /**
- * Where the stack walk of a task that is not running begins: the frame that __switch_to_asm left
- * (linux:arch/x86/include/asm/switch_to.h:struct inactive_task_frame), at thread.sp.
+ * Where the stack walk of a task that is not running begins: the frame that __switch_to_asm left at thread.sp
+ * (linux:arch/x86/include/asm/switch_to.h:struct inactive_task_frame). Kernels of 5.1 to 5.7 saved a flags word first;
+ * the bytes tell: the return address is text, and what stands in its place otherwise, the frame pointer, is not.
+ *
+ * @throws what reading the stack throws.
  */
-export function inactiveTaskStart(memory: VirtualMemory, types: Types, threadSp: Vaddr): UnwindStart {
-  // The struct grew a flags word in 5.1 and lost it in 5.8; its own BTF says.
-  const bpAt = types.find("inactive_task_frame", "bp")?.offset ?? 40;
-  const retAt = types.find("inactive_task_frame", "ret_addr")?.offset ?? bpAt + 8;
-  return {
-    ip: memory.pointer(asVaddr(threadSp + BigInt(retAt))),
-    sp: asVaddr(threadSp + BigInt(retAt + 8)),
-    bp: memory.pointer(asVaddr(threadSp + BigInt(bpAt))),
-    exact: false,
-    registers: undefined,
-  };
+export function inactiveTaskStart(memory: VirtualMemory, isText: (ip: Vaddr) => boolean, threadSp: Vaddr): UnwindStart {
+  const word = (offset: number): Vaddr => memory.pointer(asVaddr(threadSp + BigInt(offset)));
+  const retAt = !isText(word(RET_ADDR)) && isText(word(RET_ADDR + 8)) ? RET_ADDR + 8 : RET_ADDR;
+  return { ip: word(retAt), sp: asVaddr(threadSp + BigInt(retAt + 8)), bp: word(retAt - 8), exact: false, registers: undefined };
 }

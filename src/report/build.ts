@@ -232,7 +232,8 @@ function panicOf(kernel: Kernel | undefined, cpus: readonly Cpu[], tasks: readon
     altTitles: cause?.altTitles ?? [],
     type: cause?.type ?? null,
     message,
-    function: cause?.frame ?? null,
+    // The title rules say "corrupted" where a trace should have named a function and does not.
+    function: cause?.frame === undefined || cause.frame === "corrupted" ? null : cause.frame,
     cpu: found?.cpu ?? null,
     task: current?.task ? { pid: current.task.pid, comm: current.task.comm, address: address(current.task.address) } : null,
     frames: current?.trace.frames.map(frameOf) ?? [],

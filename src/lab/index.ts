@@ -1,0 +1,21 @@
+export { isLabUnavailable, LabError, type LabErrorReason } from "./error.ts";
+export { defaultCacheFolder } from "./cache.ts";
+export { type FetchOptions, type LabProgress } from "./debian-archive.ts";
+export {
+  fetchKernel,
+  hostKernel,
+  kernelSpec,
+  LAB_KERNELS,
+  type KernelSeries,
+  type KernelSpec,
+  type LabKernel,
+} from "./kernels.ts";
+export { type LoadableModule, resolveModules } from "./modules.ts";
+export { type GuestTools, guestTools } from "./tools.ts";
+export { Initramfs, MODULE_ORDER } from "./initramfs.ts";
+export { Machine, type MachineDisk, type MachineOptions, type TcgThreads } from "./qemu.ts";
+export { breakFunction, CRASH_WAYS, crashWay, type CrashWay, type CrashWayId } from "./crash.ts";
+export { type GuestLoad, NO_LOAD, VARIED_LOAD } from "./guest.ts";
+export { type FactFrame, type Facts, type FactTask } from "./facts.ts";
+export { type Capture, captureCrash, type CaptureOptions, type ReservedRegion, type Stage } from "./capture.ts";
+export { fetchDebugVmlinux, peerVersion } from "./oracles.ts";

@@ -1,0 +1,220 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Duplex } from "node:stream";
+import { missingTool } from "./command.ts";
+import { LabError } from "./error.ts";
+import { QmpClient } from "./qmp.ts";
+import { findProgram } from "./tools.ts";
+
+/** How QEMU's software emulation runs several CPUs: a thread for each, or one for all of them (slower, no races of its own). */
+export type TcgThreads = "single" | "multi";
+
+/** A disk of a machine: an NVMe namespace over a raw file. The guest finds it by its serial number. */
+export interface MachineDisk {
+  /** Path of the raw image; must exist. */
+  readonly path: string;
+  /** What the guest reads in `/sys/block/nvme*n1/device/serial`. Letters and digits, at most 20. */
+  readonly serial: string;
+}
+
+/** A machine to be started. Always emulated in software: it works in every container and needs no root. */
+export interface MachineOptions {
+  /** Path of a bzImage. */
+  readonly kernel: string;
+  /** Path of an initramfs. */
+  readonly initramfs: string;
+  /** Kernel command line; `console=ttyS0` is put in front. */
+  readonly append: string;
+  readonly memoryMiB: number;
+  readonly cpus: number;
+  readonly threads: TcgThreads;
+  readonly disks?: readonly MachineDisk[];
+  /** What happens when the guest resets itself: the machine ends, or boots again with its memory as it was. Default `exit`. */
+  readonly onReset?: "exit" | "reboot";
+  /** Further arguments for QEMU, e.g. `["-device", "vmcoreinfo"]`. */
+  readonly extra?: readonly string[];
+  /** The machine is killed after this time. Default 5 minutes. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Characters of console text kept; a guest that says more is broken. */
+const CONSOLE_LIMIT = 64 * 1024 * 1024;
+
+/**
+ * A running QEMU machine: its console, its control channel and its end. Dispose it with `await using`; that kills what still runs.
+ * Nothing is left behind in the file system: console and control go through the child's own file descriptors.
+ */
+export class Machine implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #qmp: QmpClient;
+  readonly #startedAt: number = performance.now();
+  readonly #waiting: Set<() => void> = new Set();
+  readonly #exited: Promise<void>;
+  readonly #timer: NodeJS.Timeout;
+  readonly #timeoutMs: number;
+  #console = "";
+  #stderr = "";
+  #ended = false;
+  #failure: unknown;
+
+  /**
+   * Starts a machine; returns when QEMU listens, long before the guest has booted.
+   * @throws LabError MISSING_TOOL without QEMU.
+   */
+  static async start(options: MachineOptions): Promise<Machine> {
+    const program = await findProgram("qemu-system-x86_64");
+    if (program === undefined) throw missingTool("qemu-system-x86_64");
+    const machine = new Machine(program, options);
+    try {
+      await Promise.race([machine.#qmp.ready, machine.#exited]);
+      machine.#check();
+      if (machine.#ended) throw new LabError("GUEST", `QEMU ended at once: ${machine.#stderr.trim()}`);
+    } catch (error) {
+      await machine.kill();
+      throw error;
+    }
+    return machine;
+  }
+
+  private constructor(program: string, options: MachineOptions) {
+    const child = spawn(program, machineArguments(options), { stdio: ["pipe", "pipe", "pipe", "pipe"] });
+    this.#child = child;
+    this.#qmp = new QmpClient(child.stdio[3] as Duplex);
+    this.#timeoutMs = options.timeoutMs ?? 300_000;
+    this.#timer = setTimeout(() => this.#fail(this.#timeout("the machine ran", this.#timeoutMs)), this.#timeoutMs);
+    options.signal?.addEventListener("abort", () => this.#fail(options.signal?.reason), { once: true });
+    child.stdin?.on("error", () => {}); // the machine may end while something is typed
+    child.stdout?.setEncoding("latin1").on("data", (text: string) => this.#hear(text));
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#stderr = (this.#stderr + text).slice(-4096)));
+    this.#exited = new Promise((resolve) => {
+      const end = (error?: unknown): void => {
+        this.#failure ??= error;
+        this.#ended = true;
+        clearTimeout(this.#timer);
+        for (const wake of this.#waiting) wake();
+        resolve();
+      };
+      child.on("error", end);
+      child.on("close", () => end()); // close, not exit: the console has been read to its end
+    });
+  }
+
+  #hear(text: string): void {
+    if (this.#console.length < CONSOLE_LIMIT) this.#console += text.replaceAll("\r", "");
+    for (const wake of this.#waiting) wake();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#child.kill("SIGKILL");
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #timeout(what: string, timeoutMs: number): LabError {
+    return new LabError("TIMEOUT", `${what} for more than ${timeoutMs / 1000} s; its console ends with:\n${this.consoleTail()}`);
+  }
+
+  /** Everything the guest wrote to its console up to now, one byte a character, without carriage returns. */
+  get console(): string {
+    return this.#console;
+  }
+
+  /** The last lines of the console, for error messages. */
+  consoleTail(lines = 15): string {
+    return this.#console.trimEnd().split("\n").slice(-lines).join("\n");
+  }
+
+  /** Milliseconds since the machine was started. */
+  get elapsedMs(): number {
+    return performance.now() - this.#startedAt;
+  }
+
+  /**
+   * Waits until the console shows the pattern, looking at all of it from the start.
+   * @throws LabError TIMEOUT, or GUEST when the machine ends first, both with the end of the console.
+   */
+  async waitFor(pattern: RegExp, timeoutMs: number): Promise<RegExpExecArray> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const match = pattern.exec(this.#console);
+      if (match !== null) return match;
+      this.#check();
+      if (this.#ended) throw new LabError("GUEST", `the machine ended without saying ${pattern.source}; its console ends with:\n${this.consoleTail()}${this.#stderr}`);
+      const left = deadline - performance.now();
+      if (left <= 0) throw this.#timeout(`the machine did not say ${pattern.source}`, timeoutMs);
+      await this.#news(left);
+    }
+  }
+
+  #news(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, timeoutMs);
+      this.#waiting.add(wake);
+    });
+  }
+
+  /** Types on the serial console. */
+  type(text: string): void {
+    this.#child.stdin?.write(text, "latin1");
+  }
+
+  /** A serial break followed by a key: sysrq, handled in the UART's interrupt. */
+  async sendSysrq(key: string): Promise<void> {
+    await this.command("chardev-send-break", { id: "console" });
+    // The kernel takes the next character within five seconds as the key; it must not overtake the break.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    this.type(key);
+  }
+
+  /** A command of QEMU's machine protocol (QMP), e.g. `("inject-nmi")` or `("dump-guest-memory", {…})`. */
+  command(name: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
+    return this.#qmp.execute(name, args);
+  }
+
+  /** Waits until the machine has ended by itself. @throws LabError TIMEOUT when its time is over. */
+  async exited(): Promise<void> {
+    await this.#exited;
+    this.#check();
+  }
+
+  /** Ends the machine now. Safe to call at any time. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null && this.#child.pid !== undefined) {
+      const closed = once(this.#child, "exit");
+      this.#child.kill("SIGKILL"); // there is nothing to save: disks are scratch
+      await closed;
+    }
+    await this.#exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+}
+
+function machineArguments(options: MachineOptions): string[] {
+  const args = ["-nodefaults", "-no-user-config", "-display", "none"];
+  args.push("-accel", `tcg,thread=${options.threads}`, "-cpu", "max");
+  args.push("-smp", String(options.cpus), "-m", String(options.memoryMiB));
+  args.push("-kernel", options.kernel, "-initrd", options.initramfs, "-append", `console=ttyS0 ${options.append}`);
+  // signal=off: Ctrl-C is for the tool, the tool ends the machine. No logfile=: QEMU writes a chunk twice into it when
+  // the pipe was full at the first try (char/char.c logs before it retries).
+  args.push("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console");
+  args.push("-chardev", "socket,id=control,fd=3", "-mon", "chardev=control,mode=control");
+  if ((options.onReset ?? "exit") === "exit") args.push("-no-reboot");
+  for (const [i, disk] of (options.disks ?? []).entries()) {
+    args.push("-blockdev", JSON.stringify({ driver: "raw", "node-name": `disk${i}`, file: { driver: "file", filename: disk.path } }));
+    args.push("-device", `nvme,drive=disk${i},serial=${disk.serial}`);
+  }
+  args.push(...(options.extra ?? []));
+  return args;
+}
