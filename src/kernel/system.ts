@@ -120,7 +120,41 @@ export function readUptime(kernel: Kernel, lastLogSeconds: number | undefined): 
         return { value: Math.round(seconds * 100) / 100, rule: `symbol jiffies_64 at ${hz} ticks a second, agreeing with the log`, address, confidence: "decoded" };
       }
     }
-    return { value: Math.round(lastLogSeconds * 100) / 100, rule: "time of the last log record", address: undefined, confidence: "heuristic" };
+    return undefined;
+  });
+}
+
+/** What the kernel's clocks show. */
+export interface ClockTimes {
+  /** Seconds since boot by the monotonic clock. */
+  readonly uptimeSeconds: number;
+  /** Seconds since 1970 (UTC). */
+  readonly wallSeconds: number;
+}
+
+/** Seconds since 1970 that a wall clock may show: 2001 to 2100. */
+const WALL_MIN = 1_000_000_000;
+const WALL_MAX = 4_102_444_800;
+
+/**
+ * Both clocks from the timekeeper, for a dump that was not taken at a panic. It costs a walk over most types.
+ * tk_core is an unnamed struct up to 6.12 and BTF has no variables, so the few places where the timekeeper can begin
+ * after its sequence counter are tried; a wall clock between 2001 and 2100 tells the right one.
+ */
+export function readClocks(kernel: Kernel): Sourced<ClockTimes> | undefined {
+  return optional(() => {
+    const core = kernel.symbol("tk_core");
+    const xtime = kernel.types.find("timekeeper", "xtime_sec")?.offset;
+    const ktime = kernel.types.find("timekeeper", "ktime_sec")?.offset;
+    if (core === undefined || xtime === undefined || ktime === undefined) return undefined;
+    for (const start of [8, 16, 4, 32, 64]) {
+      const at = core + BigInt(start);
+      const wallSeconds = Number(kernel.memory.u64(asVaddr(at + BigInt(xtime))));
+      const uptimeSeconds = Number(kernel.memory.u64(asVaddr(at + BigInt(ktime))));
+      if (wallSeconds < WALL_MIN || wallSeconds > WALL_MAX || uptimeSeconds > 3_000_000_000) continue;
+      return { value: { uptimeSeconds, wallSeconds }, rule: "symbol tk_core, struct timekeeper", address: asVaddr(at), confidence: "decoded" };
+    }
+    return undefined;
   });
 }
 

@@ -82,18 +82,9 @@ export function unwind(context: UnwindContext, start: UnwindStart): Unwound {
 
       const at = exact ? ip : asVaddr(ip - 1n);
       const table = context.orcFor(at);
-      if (!table || !table.find(at, entry)) {
-        if (exact && !context.isText(at)) {
-          // A call to NULL or to garbage: the return address is on top of the stack (null_orc_entry).
-          setEntry(entry, OrcReg.SP, 8, OrcReg.UNDEFINED, 0);
-        } else {
-          // orc_fp_entry: code without tables (BPF, trampolines) may keep a frame pointer.
-          setEntry(entry, OrcReg.BP, 16, OrcReg.PREV_SP, -16);
-        }
-        reliable = false;
-      }
-      if (entry.type === OrcType.END_OF_STACK) return finish("end");
-      if (entry.type === OrcType.UNDEFINED) {
+      const covered = table?.find(at, entry) ?? false;
+      if (covered && entry.type === OrcType.END_OF_STACK) return finish("end");
+      if (!covered || entry.type === OrcType.UNDEFINED) {
         // objtool skips functions marked STACK_FRAME_NON_STANDARD; __crash_kexec, in which every kdump ends, is one.
         const caller = findCallSite(context, at, sp);
         if (caller) {
@@ -102,13 +93,19 @@ export function unwind(context: UnwindContext, start: UnwindStart): Unwound {
           bp = caller.bp ?? bp;
           exact = false;
           known = undefined;
+          // Within the tables' text one such step is sure; a stack without any tables is not.
+          if (!table) reliable = false;
           continue;
         }
-        if (!hasFramePointer(context, sp, bp)) return finish("no-orc");
-        setEntry(entry, OrcReg.BP, 16, OrcReg.PREV_SP, -16);
         reliable = false;
+        if (exact && !context.isText(at)) {
+          // A call to NULL or to garbage: the return address is on top of the stack (null_orc_entry).
+          setEntry(entry, OrcReg.SP, 8, OrcReg.UNDEFINED, 0);
+        } else if (hasFramePointer(context, sp, bp)) {
+          // orc_fp_entry: code without tables (BPF, trampolines) may keep a frame pointer.
+          setEntry(entry, OrcReg.BP, 16, OrcReg.PREV_SP, -16);
+        } else return finish("no-orc");
       }
-
       const cfa = cfaOf(memory, entry, sp, bp, known);
       if (cfa === undefined) return finish("no-orc");
       const before = { ip, sp };

@@ -3,10 +3,10 @@ import type { Evidence } from "../evidence/index.ts";
 import { type ElfNote, NT_VMCOREDD } from "../format/index.ts";
 import {
   type Backtrace, backtraceFromRegisters, backtraceOfSleeper, type Cpu, describeTaint, type Frame, type Kernel, type KernelLog, logText, type Missing, type Module,
-  orMissing, pointsAt, readCommandLine, readCpus, readLog, readMemoryTotals, readPanicCpu, readSettings, readTaint, readTasks, readUptime, readUtsName, type Registers,
+  orMissing, pointsAt, readClocks, readCommandLine, readCpus, readLog, readMemoryTotals, readPanicCpu, readSettings, readTaint, readTasks, readUptime, readUtsName, type Registers,
   runQueueClock, type Sourced, type Task, TaskReader,
 } from "../kernel/index.ts";
-import { causeOf, messageOf } from "./cause.ts";
+import { causeOf, messageOf, whoOf } from "./cause.ts";
 import { disassembleAround } from "./disassemble.ts";
 import type {
   CpuReport, EvidenceReport, FrameReport, KernelReport, LogReport, MissingReport, ModuleReport, NoteReport, PanicReport, Receipt, Report, StuckReport, TaskReport,
@@ -79,17 +79,24 @@ interface SystemFacts {
   readonly commandLine: ReturnType<typeof readCommandLine>;
   readonly taint: ReturnType<typeof readTaint>;
   readonly uptime: ReturnType<typeof readUptime>;
+  readonly crashSeconds: number | undefined;
+  readonly clocks: ReturnType<typeof readClocks>;
   readonly settings: ReturnType<typeof readSettings>;
   readonly memory: ReturnType<typeof readMemoryTotals>;
 }
 
 function readSystem(kernel: Kernel, log: KernelLog | undefined): SystemFacts {
   const last = log?.records.at(-1);
+  const uptime = readUptime(kernel, last?.timeNs === undefined ? undefined : Number(last.timeNs) / 1e9);
+  const crashTime = kernel.vmcoreinfo.get("CRASHTIME");
   return {
     uts: readUtsName(kernel),
     commandLine: readCommandLine(kernel),
     taint: readTaint(kernel),
-    uptime: readUptime(kernel, last?.timeNs === undefined ? undefined : Number(last.timeNs) / 1e9),
+    uptime,
+    crashSeconds: crashTime !== undefined && /^\d{1,12}$/.test(crashTime) ? Number(crashTime) : undefined,
+    // At a panic the log and CRASHTIME tell; a dump of a running machine needs its clocks.
+    clocks: uptime === undefined ? readClocks(kernel) : undefined,
     settings: readSettings(kernel),
     memory: readMemoryTotals(kernel),
   };
@@ -122,14 +129,14 @@ function address(value: Vaddr): string {
 
 function kernelOf(kernel: Kernel, system: SystemFacts, receipts: Record<string, Receipt>): KernelReport {
   const info = kernel.vmcoreinfo;
-  const { uts, taint, uptime } = system;
+  const { uts, taint, uptime, clocks } = system;
   const release = info.get("OSRELEASE");
   if (release !== undefined) receipts["/kernel/release"] = { confidence: "exact", rule: `OSRELEASE of ${kernel.vmcoreinfoSource}` };
   else if (uts) receipt(receipts, "/kernel/release", uts, undefined);
-  const crashTime = info.get("CRASHTIME");
-  const seconds = crashTime !== undefined && /^\d{1,12}$/.test(crashTime) ? Number(crashTime) : undefined;
-  if (uptime) receipt(receipts, "/kernel/uptimeSeconds", uptime, undefined);
-  if (seconds !== undefined) receipts["/kernel/crashTime"] = { confidence: "exact", rule: `CRASHTIME of ${kernel.vmcoreinfoSource}` };
+  const seconds = system.crashSeconds ?? clocks?.value.wallSeconds;
+  if (uptime ?? clocks) receipt(receipts, "/kernel/uptimeSeconds", (uptime ?? clocks)!, undefined);
+  if (system.crashSeconds !== undefined) receipts["/kernel/crashTime"] = { confidence: "exact", rule: `CRASHTIME of ${kernel.vmcoreinfoSource}` };
+  else if (clocks) receipt(receipts, "/kernel/crashTime", clocks, undefined);
   if (uts) receipt(receipts, "/kernel/version", uts, undefined);
   if (system.commandLine) receipt(receipts, "/kernel/commandLine", system.commandLine, undefined);
   if (taint) receipt(receipts, "/kernel/taint", taint, undefined);
@@ -143,7 +150,7 @@ function kernelOf(kernel: Kernel, system: SystemFacts, receipts: Record<string, 
     buildId: info.get("BUILD-ID") ?? null,
     commandLine: system.commandLine?.value ?? null,
     kaslrOffset: hex(info.kernelOffset),
-    uptimeSeconds: uptime?.value ?? null,
+    uptimeSeconds: uptime?.value ?? clocks?.value.uptimeSeconds ?? null,
     crashTime: seconds === undefined ? null : new Date(seconds * 1000).toISOString().replace(".000Z", "Z"),
     taint: taint && words ? { mask: hex(taint.value), letters: words.letters, words: words.words } : null,
     settings: Object.fromEntries([...system.settings].map(([name, setting]) => [name, setting.value])),
@@ -224,6 +231,11 @@ function panicOf(kernel: Kernel | undefined, cpus: readonly Cpu[], tasks: readon
   if (message !== null) receipts["/panic/message"] = { confidence: "exact", rule: "kernel log" };
   const found = kernel && panicCpu(kernel, cpus, tasks, receipts);
   const current = found && currentOf(kernel, found, tasks);
+  const who = current?.task ? undefined : whoOf(text, cause?.line ?? 0);
+  if (who) {
+    if (!found) receipts["/panic/cpu"] = { confidence: "decoded", rule: "kernel log" };
+    receipts["/panic/task"] = { confidence: "decoded", rule: "kernel log" };
+  }
   const title = cause?.title ?? (message === null ? (found ? "kernel panic" : "no crash in the log") : `kernel panic: ${message}`);
   const fault = current && faultRegisters(current.trace, found.registers);
   const allTasks = tasks.map((traced) => traced.task);
@@ -234,8 +246,12 @@ function panicOf(kernel: Kernel | undefined, cpus: readonly Cpu[], tasks: readon
     message,
     // The title rules say "corrupted" where a trace should have named a function and does not.
     function: cause?.frame === undefined || cause.frame === "corrupted" ? null : cause.frame,
-    cpu: found?.cpu ?? null,
-    task: current?.task ? { pid: current.task.pid, comm: current.task.comm, address: address(current.task.address) } : null,
+    cpu: found?.cpu ?? who?.cpu ?? null,
+    task: current?.task
+      ? { pid: current.task.pid, comm: current.task.comm, address: address(current.task.address) }
+      : who
+        ? { pid: who.pid, comm: who.comm, address: null }
+        : null,
     frames: current?.trace.frames.map(frameOf) ?? [],
     registers:
       kernel && fault

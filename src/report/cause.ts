@@ -39,3 +39,18 @@ export function messageOf(text: string): string | undefined {
   }
   return panic ?? fault;
 }
+
+/** Line that every trace of the kernel has (linux:lib/dump_stack.c:dump_stack_print_info). */
+const WHO = /CPU: (\d+) (?:UID: \d+ )?PID: (\d+) Comm: (.*?) +(?:Kdump: |Not tainted|Tainted: )/;
+
+/** The CPU and task that the log names after line `from`: what is left where memory does not tell. */
+export function whoOf(text: string, from: number): { cpu: number; pid: number; comm: string } | undefined {
+  const lines = text.split("\n");
+  for (let i = Math.max(0, from); i < lines.length; i++) {
+    const line = lines[i]!;
+    if (!line.includes("Comm: ")) continue;
+    const match = WHO.exec(line);
+    if (match) return { cpu: Number(match[1]), pid: Number(match[2]), comm: match[3]! };
+  }
+  return undefined;
+}

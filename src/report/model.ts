@@ -67,7 +67,7 @@ export interface KernelReport {
   /** What KASLR added to link-time addresses. */
   readonly kaslrOffset: string;
   readonly uptimeSeconds: number | null;
-  /** ISO 8601, UTC. */
+  /** When it crashed, or when the dump was taken; ISO 8601, UTC. */
   readonly crashTime: string | null;
   readonly taint: { readonly mask: string; readonly letters: string; readonly words: readonly string[] } | null;
   /** Settings that decide what happens at a crash, by their /proc/sys or command-line names. */
@@ -107,7 +107,8 @@ export interface PanicReport {
   /** The function to blame by the title's rules. */
   readonly function: string | null;
   readonly cpu: number | null;
-  readonly task: (TaskName & { readonly address: string }) | null;
+  /** Its address is null where only the log names it. */
+  readonly task: (TaskName & { readonly address: string | null }) | null;
   readonly frames: readonly FrameReport[];
   readonly registers: Readonly<Record<string, RegisterReport>> | null;
   readonly code: CodeReport | null;

@@ -8,8 +8,10 @@ export function summarise(report: Report): string {
   const uptime = kernel?.uptimeSeconds;
   const when = `${uptime === null || uptime === undefined ? "" : ` ${describeSeconds(uptime)} after boot`}${kernel?.crashTime ? `, on ${kernel.crashTime.replace("T", " at ").replace("Z", " UTC")}` : ""}`;
   if (panic.cpu === null && panic.message === null && panic.function === null && panic.type === null) {
-    return report.log.text === "" && !kernel
-      ? "The evidence does not say what happened."
+    return !kernel
+      ? report.log.text === ""
+        ? "The evidence does not say what happened."
+        : "The log holds no crash of a kernel."
       : `${who} had not crashed: no panic is recorded${when === "" ? "" : `; the dump was taken${when}`}.`;
   }
   const place = panic.function ?? panic.frames.find((frame) => frame.symbol !== null && !PANIC_PATH.test(frame.symbol))?.symbol;

@@ -1,5 +1,5 @@
 import { type InfoSection } from "../../format/index.ts";
-import { orMissing, readLog, readSettings, readUptime, readUtsName } from "../../kernel/index.ts";
+import { orMissing, readClocks, readLog, readSettings, readUptime, readUtsName } from "../../kernel/index.ts";
 import { describeSeconds } from "../../report/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { attempt, openDumpOf, openKernel, recordStats } from "../open-kernel.ts";
@@ -53,7 +53,7 @@ function kernelSection(kernel: import("../../kernel/index.ts").Kernel): InfoSect
   const uts = readUtsName(kernel)?.value;
   const log = orMissing([], "log", "", () => readLog(kernel));
   const last = log?.records.at(-1)?.timeNs;
-  const uptime = readUptime(kernel, last === undefined ? undefined : Number(last) / 1e9)?.value;
+  const uptime = readUptime(kernel, last === undefined ? undefined : Number(last) / 1e9)?.value ?? readClocks(kernel)?.value.uptimeSeconds;
   return {
     title: "kernel",
     fields: [

@@ -32,9 +32,9 @@ export async function run(context: Context, args: Args<"report">): Promise<numbe
   }
 }
 
-/** Nothing found at all is 4, a part 3; the kernel not understood and no log either is 5. */
+/** Neither a kernel nor a crash found is 4, a part missing 3; a dump whose kernel is not understood is 5. */
 function statusOf(report: Report): number {
-  const found = report.kernel !== null || report.log.text !== "";
+  const found = report.kernel !== null || report.panic.type !== null || report.panic.message !== null;
   if (!found) return report.missing.some((entry) => entry.code === "UNSUPPORTED") ? exitCode.unsupported : exitCode["no-evidence"];
   return report.missing.length > 0 ? exitCode.partial : exitCode.good;
 }
