@@ -13,7 +13,9 @@ if (major < OLDEST) {
   // Distributions ship an older Node for years; the npm package `node` brings its own, which hoisting may move up.
   const own = ["../node_modules/node/bin/node", "../../node/bin/node"].map(here).find((path) => existsSync(path));
   if (own === undefined || process.env.LASTWORDS_REEXEC === "1") {
-    process.stderr.write(`lastwords: needs Node ${OLDEST} or later, and this is ${process.version}; 'npm install node' beside lastwords also helps\n`);
+    process.stderr.write(
+      `lastwords: needs Node ${OLDEST} or later, and this is ${process.version}; 'npm install node' beside lastwords also helps\n`,
+    );
     process.exit(1);
   }
   await reexec(own);

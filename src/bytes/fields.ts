@@ -26,7 +26,9 @@ export class Fields {
 
   #check(offset: number, size: number): void {
     if (!(offset >= 0 && offset + size <= this.bytes.length)) {
-      throw new DumpError("CORRUPT", `${this.#what}: a field at ${offset} of ${size} bytes does not fit its ${this.bytes.length} bytes`, { at: offset });
+      throw new DumpError("CORRUPT", `${this.#what}: a field at ${offset} of ${size} bytes does not fit its ${this.bytes.length} bytes`, {
+        at: offset,
+      });
     }
   }
 

@@ -37,7 +37,9 @@ export function readExactly(
   }
   // Compare before allocating: the length is the file's claim, the size is a fact.
   if (offset + length > source.size) {
-    throw new DumpError("TRUNCATED", `${what} needs bytes ${offset} to ${offset + length}, ${source.name} has ${source.size}`, { at: offset });
+    throw new DumpError("TRUNCATED", `${what} needs bytes ${offset} to ${offset + length}, ${source.name} has ${source.size}`, {
+      at: offset,
+    });
   }
   const into = new Uint8Array(length);
   const got = source.read(offset, into);

@@ -231,7 +231,8 @@ ${command} -n __lastwords_no_command -s V -l version -d 'Print the version'
     for (const [long, option] of Object.entries(optionsOf(name))) {
       const short = option.short === undefined ? "" : `-s ${option.short} `;
       const words = option.type === "flag" ? undefined : wordsFor(option);
-      const value = words === undefined ? "" : words === "files" ? "-r -F " : words === "nothing" ? "-x " : `-x -a ${fishQuote(words.join(" "))} `;
+      const value =
+        words === undefined ? "" : words === "files" ? "-r -F " : words === "nothing" ? "-x " : `-x -a ${fishQuote(words.join(" "))} `;
       text += `${when} ${short}-l ${long} ${value}-d ${fishQuote(brief(option.about))}\n`;
     }
   }

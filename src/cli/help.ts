@@ -137,7 +137,8 @@ export function commandHelp(name: CommandName, width = 80, paint: Paint = noPain
   text += heading("Exit status");
   for (const [code, meaning] of exitList(name)) text += `  ${String(code).padStart(3)}  ${wrap(markup(meaning, paint), width, 7)}\n`;
 
-  if (entry.seeAlso.length > 0) text += `\n${paint("heading", "See also:")} ${wrap(entry.seeAlso.map(seeAlsoText).join(", "), width, 10)}\n`;
+  if (entry.seeAlso.length > 0)
+    text += `\n${paint("heading", "See also:")} ${wrap(entry.seeAlso.map(seeAlsoText).join(", "), width, 10)}\n`;
   return text;
 }
 

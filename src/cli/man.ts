@@ -1,6 +1,15 @@
 import { exitCode, exitMeaning, type ExitName } from "./exit-code.ts";
 import { commandsIn, exitList, mainExamples, operandUsage, optionSections, optionText, sentence } from "./help.ts";
-import { commandTable, groups, program, type CommandEntry, type CommandName, type GroupName, type OperandEntry, type OptionEntry } from "./table.ts";
+import {
+  commandTable,
+  groups,
+  program,
+  type CommandEntry,
+  type CommandName,
+  type GroupName,
+  type OperandEntry,
+  type OptionEntry,
+} from "./table.ts";
 
 /** Said at the head of every generated page. */
 const HEAD = '.\\" Generated from src/cli/table.ts by tools/generate.ts; do not edit.\n';
@@ -34,7 +43,10 @@ export function commandPage(name: CommandName, version: string): string {
   page += examples(entry.examples);
   page += ".SH EXIT STATUS\n";
   for (const [code, meaning] of exitList(name)) page += `.TP\n${bold(String(code))}\n${prose(meaning)}\n`;
-  page += seeAlso([program.name, ...entry.seeAlso.map((other) => (Object.hasOwn(commandTable, other) ? `${program.name}-${other}` : other))]);
+  page += seeAlso([
+    program.name,
+    ...entry.seeAlso.map((other) => (Object.hasOwn(commandTable, other) ? `${program.name}-${other}` : other)),
+  ]);
   return page;
 }
 
@@ -48,7 +60,8 @@ export function programPage(version: string): string {
   page += ".SH COMMANDS\n";
   for (const group of Object.keys(groups) as GroupName[]) {
     page += `.SS ${prose(groups[group])}\n`;
-    for (const name of commandsIn(group)) page += `.TP\n.BR ${literalText(`${program.name}-${name}`)} (1)\n${prose(sentence(commandTable[name].summary))}\n`;
+    for (const name of commandsIn(group))
+      page += `.TP\n.BR ${literalText(`${program.name}-${name}`)} (1)\n${prose(sentence(commandTable[name].summary))}\n`;
   }
   page += `.SH OPTIONS\nOptions follow the command; each command has its own page. Without a command there are:\n`;
   page += `.TP\n${bold("-h")}, ${bold("--help")}\n${prose("List the commands.")}\n`;
@@ -74,7 +87,8 @@ function synopsisLine(name: CommandName): string {
     if (option.required === true) parts.push(optionMarkup(long, option));
   }
   for (const rule of entry.rules) {
-    if (rule.kind === "exactly-one") parts.push(`(${rule.options.map((long) => optionMarkup(long, entry.options[long]!)).join("\\ |\\ ")})`);
+    if (rule.kind === "exactly-one")
+      parts.push(`(${rule.options.map((long) => optionMarkup(long, entry.options[long]!)).join("\\ |\\ ")})`);
   }
   parts.push(`[${italic("OPTION")}]...`);
   return `.nh\n.ad l\n${parts.join(" ")}\n.ad b\n.hy\n`;

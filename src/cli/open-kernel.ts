@@ -50,7 +50,11 @@ export function openKernel(context: Context, args: DumpArgs, opened: OpenedDump)
 /** Fills in what `--stats` prints. */
 export function recordStats(context: Context, paths: readonly string[], sizes: number): void {
   context.stats.bytesRead += readStats.bytes;
-  if (sizes > 0) context.stats.set("share of the file", `${((readStats.bytes / sizes) * 100).toFixed(1)} % of ${sizes} bytes in ${paths.length} file${paths.length === 1 ? "" : "s"}`);
+  if (sizes > 0)
+    context.stats.set(
+      "share of the file",
+      `${((readStats.bytes / sizes) * 100).toFixed(1)} % of ${sizes} bytes in ${paths.length} file${paths.length === 1 ? "" : "s"}`,
+    );
 }
 
 /** The part of a command's result that says what was missing, on stderr. */

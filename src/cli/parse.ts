@@ -64,7 +64,8 @@ export function parseCommand(name: CommandName, argv: readonly string[]): Parsed
   // parseArgs only splits: its own errors name no neighbour and end in advice on `--` that fits few cases.
   const { tokens } = parseArgs({ args: [...argv], options: splitConfig(options), strict: false, allowPositionals: true, tokens: true });
 
-  if (tokens.some((token) => token.kind === "option" && token.name === "help" && token.value === undefined)) return { help: true, values: {} };
+  if (tokens.some((token) => token.kind === "option" && token.name === "help" && token.value === undefined))
+    return { help: true, values: {} };
 
   for (const token of tokens) {
     if (token.kind === "positional") operands.push(token.value);
@@ -84,7 +85,10 @@ export function parseCommand(name: CommandName, argv: readonly string[]): Parsed
     const shown = option.value ?? "VALUE";
     if (token.value === undefined) throw new UsageError(`'${token.rawName}' needs a value: ${token.rawName} ${shown}`, name);
     if (token.inlineValue !== true && token.value.length > 1 && token.value.startsWith("-")) {
-      throw new UsageError(`'${token.rawName}' needs a value, and '${token.value}' looks like an option (if it is meant: ${optionWith(token.rawName, token.value)})`, name);
+      throw new UsageError(
+        `'${token.rawName}' needs a value, and '${token.value}' looks like an option (if it is meant: ${optionWith(token.rawName, token.value)})`,
+        name,
+      );
     }
     values.push(parseValue(option.type, option, token.value, `'${token.rawName}'`, name));
   }
@@ -108,7 +112,11 @@ export function camelCase(name: string): string {
 function splitConfig(options: Readonly<Record<string, OptionEntry>>): ParseArgsOptionsConfig {
   const config: ParseArgsOptionsConfig = {};
   for (const [long, option] of Object.entries(options)) {
-    config[long] = { type: option.type === "flag" ? "boolean" : "string", multiple: true, ...(option.short === undefined ? {} : { short: option.short }) };
+    config[long] = {
+      type: option.type === "flag" ? "boolean" : "string",
+      multiple: true,
+      ...(option.short === undefined ? {} : { short: option.short }),
+    };
   }
   return config;
 }
@@ -119,12 +127,14 @@ function optionWith(rawName: string, value: string): string {
 
 function checkRule(rule: OptionRule, given: ReadonlyMap<string, unknown>, name: CommandName): void {
   if (rule.kind === "needs") {
-    if (given.has(rule.option) && !given.has(rule.needs)) throw new UsageError(`'--${rule.option}' is of use only with '--${rule.needs}'`, name);
+    if (given.has(rule.option) && !given.has(rule.needs))
+      throw new UsageError(`'--${rule.option}' is of use only with '--${rule.needs}'`, name);
     return;
   }
   const present = rule.options.filter((option) => given.has(option));
   if (present.length > 1) throw new UsageError(`${quoteList(present, "and")} exclude each other`, name);
-  if (present.length === 0 && rule.kind === "exactly-one") throw new UsageError(`one of ${quoteList(rule.options, "and")} must be given`, name);
+  if (present.length === 0 && rule.kind === "exactly-one")
+    throw new UsageError(`one of ${quoteList(rule.options, "and")} must be given`, name);
 }
 
 function quoteList(options: readonly string[], word: string): string {

@@ -168,7 +168,11 @@ export const optionSets = {
   },
   dump: {
     json: { type: "flag", about: "Print JSON, with a versioned schema, instead of text." },
-    btf: { type: "file", value: "FILE", about: "Take the kernel's types from FILE (raw BTF, or an ELF file with a `.BTF` section) instead of from the dump." },
+    btf: {
+      type: "file",
+      value: "FILE",
+      about: "Take the kernel's types from FILE (raw BTF, or an ELF file with a `.BTF` section) instead of from the dump.",
+    },
     symbols: { type: "file", value: "FILE", about: "Take the kernel's symbols from FILE (a `System.map`) instead of from the dump." },
     vmlinux: { type: "file", value: "FILE", about: "Take symbols and types from FILE, the `vmlinux` of the crashed kernel." },
     "raw-base": {
@@ -249,7 +253,11 @@ export const commands = {
     },
     uses: ["dump"],
     options: {
-      extract: { type: "string", value: "NOTE", about: "Write the content of one note, given by its owner, its device's name, or its number in the list." },
+      extract: {
+        type: "string",
+        value: "NOTE",
+        about: "Write the content of one note, given by its owner, its device's name, or its number in the list.",
+      },
       output: { type: "file", short: "o", value: "FILE", about: "Write the extracted note to FILE instead of standard output." },
     },
     rules: [
@@ -323,7 +331,13 @@ export const commands = {
     ],
     operands: {
       files: { type: "file", name: "FILE", repeat: true, about: "The dump; several files are the parts of one split dump." },
-      targets: { type: "target", name: "PID|cpu:N", repeat: true, optional: true, about: "Whose trace: a process id, or the task on a CPU." },
+      targets: {
+        type: "target",
+        name: "PID|cpu:N",
+        repeat: true,
+        optional: true,
+        about: "Whose trace: a process id, or the task on a CPU.",
+      },
     },
     uses: ["dump"],
     options: {

@@ -56,7 +56,10 @@ export async function collectEvidence(paths: readonly string[], options: OpenOpt
   for (const attempt of attempts) {
     if (attempt.length === 0 || dump) continue;
     try {
-      dump = await openDump(attempt.map((piece) => piece.path), options);
+      dump = await openDump(
+        attempt.map((piece) => piece.path),
+        options,
+      );
       for (const piece of dumps) if (!attempt.includes(piece)) piece.details.push("another dump of the same folder was taken");
       for (const problem of [...dump.problems, ...dump.dump.problems]) noteProblem(attempt, problem);
     } catch (error) {
@@ -105,7 +108,9 @@ function classify(path: string): EvidencePiece {
     const format = recognise(head, source);
     if (format !== undefined) return pieceOf(path, "dump", format, source.size);
     if (head.length === 0) return { ...pieceOf(path, "other", "empty", 0), health: "unusable", details: ["the file is empty"] };
-    return looksLikeText(head) ? pieceOf(path, "log", "text", source.size) : { ...pieceOf(path, "other", "unknown", source.size), health: "unusable", details: ["no format known here"] };
+    return looksLikeText(head)
+      ? pieceOf(path, "log", "text", source.size)
+      : { ...pieceOf(path, "other", "unknown", source.size), health: "unusable", details: ["no format known here"] };
   } finally {
     source.close();
   }

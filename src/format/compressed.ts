@@ -44,20 +44,28 @@ export async function unpackToTemporary(
     const room = statfsSync(directory);
     const free = room.bavail * room.bsize - RESERVE;
     let read = 0;
-    const input = Readable.from((function* chunks() {
-      for (;;) {
-        const chunk = Buffer.allocUnsafe(READ_SIZE);
-        const got = source.read(read, chunk);
-        if (got === 0) return;
-        read += got;
-        options.onProgress?.(`unpacking ${kind}`, read, source.size);
-        yield chunk.subarray(0, got);
-      }
-    })(), { objectMode: false });
+    const input = Readable.from(
+      (function* chunks() {
+        for (;;) {
+          const chunk = Buffer.allocUnsafe(READ_SIZE);
+          const got = source.read(read, chunk);
+          if (got === 0) return;
+          read += got;
+          options.onProgress?.(`unpacking ${kind}`, read, source.size);
+          yield chunk.subarray(0, got);
+        }
+      })(),
+      { objectMode: false },
+    );
     const output = new Writable({
       write(chunk: Buffer, _encoding, done) {
         if (written + chunk.length > free) {
-          done(new DumpError("LIMIT", `unpacking ${source.name} needs more than the ${free} bytes that are free in ${tmpdir()}; set TMPDIR to a larger file system, or unpack it yourself`));
+          done(
+            new DumpError(
+              "LIMIT",
+              `unpacking ${source.name} needs more than the ${free} bytes that are free in ${tmpdir()}; set TMPDIR to a larger file system, or unpack it yourself`,
+            ),
+          );
           return;
         }
         try {
@@ -74,8 +82,10 @@ export async function unpackToTemporary(
     } catch (error) {
       if (error instanceof DumpError) throw error;
       const message = error instanceof Error ? error.message : String(error);
-      if ((error as NodeJS.ErrnoException).syscall !== undefined) throw new DumpError("IO", `unpacking ${source.name}: ${message}`, { cause: error });
-      if (written === 0) throw new DumpError("CORRUPT", `${source.name} begins like ${kind} and cannot be unpacked: ${message}`, { cause: error });
+      if ((error as NodeJS.ErrnoException).syscall !== undefined)
+        throw new DumpError("IO", `unpacking ${source.name}: ${message}`, { cause: error });
+      if (written === 0)
+        throw new DumpError("CORRUPT", `${source.name} begins like ${kind} and cannot be unpacked: ${message}`, { cause: error });
       const code = /unexpected end/i.test(message) ? "TRUNCATED" : "CORRUPT";
       problems.push({ code, message: `${source.name} (${kind}) breaks off after ${written} unpacked bytes: ${message}` });
     }

@@ -108,7 +108,10 @@ export class FileSource implements ByteSource {
       try {
         got = readSync(this.#fd, into, done, length - done, offset + done);
       } catch (error) {
-        throw new DumpError("IO", `reading ${length} bytes at ${offset} of ${this.name} failed: ${reason(error)}`, { at: offset, cause: error });
+        throw new DumpError("IO", `reading ${length} bytes at ${offset} of ${this.name} failed: ${reason(error)}`, {
+          at: offset,
+          cause: error,
+        });
       }
       readStats.calls++;
       if (got === 0) break;

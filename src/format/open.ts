@@ -58,7 +58,10 @@ export function openSources(sources: readonly ByteSource[], options: OpenOptions
     }
     return format.open(sources, options);
   }
-  throw new DumpError("UNSUPPORTED", `${source.name} is no dump format known here (it begins with ${firstBytes(head)}); a raw memory image is opened with --raw-base ADDRESS`);
+  throw new DumpError(
+    "UNSUPPORTED",
+    `${source.name} is no dump format known here (it begins with ${firstBytes(head)}); a raw memory image is opened with --raw-base ADDRESS`,
+  );
 }
 
 /** The name of the dump format or container that a file begins with, or undefined: for deciding what a file is. */
@@ -92,6 +95,8 @@ async function unwrap(file: ByteSource, containers: string[], problems: DumpProb
 function firstBytes(head: Uint8Array): string {
   const bytes = head.subarray(0, 8);
   const hex = Buffer.from(bytes).toString("hex").replace(/../g, "$& ").trim();
-  const text = Buffer.from(bytes).toString("latin1").replace(/[^\x20-\x7e]/g, ".");
+  const text = Buffer.from(bytes)
+    .toString("latin1")
+    .replace(/[^\x20-\x7e]/g, ".");
   return `${hex} "${text}"`;
 }

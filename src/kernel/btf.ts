@@ -77,7 +77,10 @@ export class Btf {
     this.#stringsAt = hdrLen + bytes.u32(16);
     this.#stringsLength = bytes.u32(20);
     if (hdrLen < 24 || this.#typesEnd > bytes.length || this.#stringsAt + this.#stringsLength > bytes.length) {
-      throw new DumpError("CORRUPT", `BTF sections end at ${this.#typesEnd} and ${this.#stringsAt + this.#stringsLength}, the blob has ${bytes.length} bytes`);
+      throw new DumpError(
+        "CORRUPT",
+        `BTF sections end at ${this.#typesEnd} and ${this.#stringsAt + this.#stringsLength}, the blob has ${bytes.length} bytes`,
+      );
     }
     this.#next = this.#typesAt;
     this.#firstId = base ? base.count() + 1 : 1;
@@ -111,9 +114,15 @@ export class Btf {
     const at = this.#next;
     const info = this.#bytes.u32(at + 4);
     const kind = (info >>> 24) & 0x1f;
-    if (kind === 0 || kind > MAX_KIND) throw new DumpError("UNSUPPORTED", `BTF type ${this.#firstId + this.#walked} has kind ${kind}, kinds 1 to ${MAX_KIND} are known`, { at });
+    if (kind === 0 || kind > MAX_KIND)
+      throw new DumpError("UNSUPPORTED", `BTF type ${this.#firstId + this.#walked} has kind ${kind}, kinds 1 to ${MAX_KIND} are known`, {
+        at,
+      });
     const next = at + 12 + extraBytes(kind, info & 0xffff);
-    if (next > this.#typesEnd) throw new DumpError("CORRUPT", `BTF type ${this.#firstId + this.#walked} ends at ${next}, the types end at ${this.#typesEnd}`, { at });
+    if (next > this.#typesEnd)
+      throw new DumpError("CORRUPT", `BTF type ${this.#firstId + this.#walked} ends at ${next}, the types end at ${this.#typesEnd}`, {
+        at,
+      });
     if (this.#walked >= MAX_TYPES) throw new DumpError("LIMIT", `more than ${MAX_TYPES} BTF types`);
     if (this.#walked === this.#offsets.length) {
       const grown = new Uint32Array(this.#offsets.length * 2);
@@ -128,7 +137,8 @@ export class Btf {
   /** Offset of the record of type `id` in the blob that has it. */
   #record(id: number): number {
     while (id >= this.#firstId + this.#walked) {
-      if (this.#step() === 0) throw new DumpError("CORRUPT", `BTF type ${id} does not exist, the last is ${this.#firstId + this.#walked - 1}`);
+      if (this.#step() === 0)
+        throw new DumpError("CORRUPT", `BTF type ${id} does not exist, the last is ${this.#firstId + this.#walked - 1}`);
     }
     return this.#offsets[id - this.#firstId]!;
   }
@@ -174,7 +184,10 @@ export class Btf {
     const values = new Map<string, number>();
     for (let i = 0; i < (info & 0xffff); i++) {
       const entry = at + 12 + i * (wide ? 12 : 8);
-      values.set(this.#string(this.#bytes.u32(entry)), wide ? this.#bytes.u32(entry + 4) + this.#bytes.s32(entry + 8) * 2 ** 32 : this.#bytes.s32(entry + 4));
+      values.set(
+        this.#string(this.#bytes.u32(entry)),
+        wide ? this.#bytes.u32(entry + 4) + this.#bytes.s32(entry + 8) * 2 ** 32 : this.#bytes.s32(entry + 4),
+      );
     }
     return values;
   }
@@ -187,7 +200,8 @@ export class Btf {
       const owner = this.#owner(at);
       const record = owner.#record(at);
       const kind = (owner.#bytes.u32(record + 4) >>> 24) & 0x1f;
-      if (kind !== KIND_TYPEDEF && kind !== KIND_CONST && kind !== KIND_VOLATILE && kind !== KIND_RESTRICT && kind !== KIND_TYPE_TAG) return at;
+      if (kind !== KIND_TYPEDEF && kind !== KIND_CONST && kind !== KIND_VOLATILE && kind !== KIND_RESTRICT && kind !== KIND_TYPE_TAG)
+        return at;
       at = owner.#bytes.u32(record + 8);
     }
     throw new DumpError("CORRUPT", `BTF type ${id} refers to itself`);

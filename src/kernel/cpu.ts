@@ -36,9 +36,15 @@ export function readCpus(kernel: Kernel): Cpu[] {
     }
     return [...online].sort((a, b) => a - b);
   });
-  const statuses = kernel.dump.notes.filter((note) => note.name === "CORE" && note.type === NT_PRSTATUS && note.desc.length >= PRSTATUS_SIZE);
+  const statuses = kernel.dump.notes.filter(
+    (note) => note.name === "CORE" && note.type === NT_PRSTATUS && note.desc.length >= PRSTATUS_SIZE,
+  );
   const list = numbers && numbers.length > 0 ? numbers : statuses.map((_, i) => i);
-  const owners = noteOwners(kernel, list, statuses.map((note) => note.desc));
+  const owners = noteOwners(
+    kernel,
+    list,
+    statuses.map((note) => note.desc),
+  );
   return list.map((cpu) => {
     const note = statuses[owners.get(cpu) ?? -1];
     const registers = note && parsePrstatus(new Fields(note.desc, kernel.memory.littleEndian, 8, "PRSTATUS")).registers;

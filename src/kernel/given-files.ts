@@ -38,15 +38,25 @@ export function readVmlinux(bytes: Uint8Array, path: string): { btf: Uint8Array 
   const shnum = fields.u16(60);
   const shstrndx = fields.u16(62);
   if (shnum > MAX_SECTIONS || shentsize < 64 || shoff + shnum * shentsize > bytes.length) {
-    throw new DumpError("CORRUPT", `${path}: ${shnum} section headers of ${shentsize} bytes at ${shoff} do not fit its ${bytes.length} bytes`);
+    throw new DumpError(
+      "CORRUPT",
+      `${path}: ${shnum} section headers of ${shentsize} bytes at ${shoff} do not fit its ${bytes.length} bytes`,
+    );
   }
   const section = (index: number): { name: number; type: number; offset: number; size: number; link: number } => {
     const at = shoff + index * shentsize;
-    return { name: fields.u32(at), type: fields.u32(at + 4), offset: fields.u64n(at + 24), size: fields.u64n(at + 32), link: fields.u32(at + 40) };
+    return {
+      name: fields.u32(at),
+      type: fields.u32(at + 4),
+      offset: fields.u64n(at + 24),
+      size: fields.u64n(at + 32),
+      link: fields.u32(at + 40),
+    };
   };
   const content = (index: number): Uint8Array => {
     const { offset, size } = section(index);
-    if (offset + size > bytes.length) throw new DumpError("CORRUPT", `${path}: section ${index} needs bytes ${offset} to ${offset + size}, the file has ${bytes.length}`);
+    if (offset + size > bytes.length)
+      throw new DumpError("CORRUPT", `${path}: section ${index} needs bytes ${offset} to ${offset + size}, the file has ${bytes.length}`);
     return bytes.subarray(offset, offset + size);
   };
   if (shnum === 0 || shstrndx >= shnum) throw new DumpError("CORRUPT", `${path} has no section names`);
@@ -56,7 +66,8 @@ export function readVmlinux(bytes: Uint8Array, path: string): { btf: Uint8Array 
   for (let index = 0; index < shnum; index++) {
     const { name, type, link } = section(index);
     if (latin1(names.subarray(name, name + 8)) === ".BTF") btf = content(index);
-    if (type === SHT_SYMTAB && link < shnum) symbols = readSymtab(new Fields(content(index), fields.littleEndian, 8, `${path}: .symtab`), content(link));
+    if (type === SHT_SYMTAB && link < shnum)
+      symbols = readSymtab(new Fields(content(index), fields.littleEndian, 8, `${path}: .symtab`), content(link));
   }
   return { btf, symbols };
 }

@@ -9,7 +9,19 @@ export type { Module } from "./module.ts";
 export { moduleBtf } from "./module.ts";
 export type { Registers } from "./registers.ts";
 export {
-  type ClockTimes, describeTaint, type MemoryTotals, readClocks, readCommandLine, readMemoryTotals, readPanicCpu, readSettings, readTaint, readUptime, readUtsName, type Sourced, TAINTS,
+  type ClockTimes,
+  describeTaint,
+  type MemoryTotals,
+  readClocks,
+  readCommandLine,
+  readMemoryTotals,
+  readPanicCpu,
+  readSettings,
+  readTaint,
+  readUptime,
+  readUtsName,
+  type Sourced,
+  TAINTS,
   type UtsName,
 } from "./system.ts";
 export { type SlabObject, slabObjectAt } from "./page.ts";

@@ -100,7 +100,13 @@ function beforeTokens(memory: VirtualMemory, tokenTable: Vaddr, tokenIndex: Vadd
   return beside(memory, names, tokenTable, tokenIndex);
 }
 
-function findNames(memory: VirtualMemory, markers: Vaddr, lastMarker: number, markerCount: number, secondMarker: number): { names: Vaddr; num_syms: number } | undefined {
+function findNames(
+  memory: VirtualMemory,
+  markers: Vaddr,
+  lastMarker: number,
+  markerCount: number,
+  secondMarker: number,
+): { names: Vaddr; num_syms: number } | undefined {
   // The last block of 256 names or fewer lies between the last marker and the markers themselves.
   const slack = 256 * 130;
   const earliest = markers - BigInt(lastMarker + slack);
@@ -125,7 +131,12 @@ function findNames(memory: VirtualMemory, markers: Vaddr, lastMarker: number, ma
 }
 
 /** offsets and relative_base: before num_syms in the old order, after token_index in the new. */
-function beside(memory: VirtualMemory, found: { names: Vaddr; num_syms: number }, token_table: Vaddr, token_index: Vaddr): ScannedTables | undefined {
+function beside(
+  memory: VirtualMemory,
+  found: { names: Vaddr; num_syms: number },
+  token_table: Vaddr,
+  token_index: Vaddr,
+): ScannedTables | undefined {
   const size = roundUp8(found.num_syms * 4);
   const word = new Uint8Array(8);
   const view = new DataView(word.buffer);

@@ -76,7 +76,8 @@ export class Kallsyms implements SymbolTable {
   constructor(memory: VirtualMemory, tables: KallsymsTables) {
     this.tables = tables;
     this.count = tables.num_syms;
-    if (!(this.count >= MIN_SYMS && this.count <= MAX_SYMS)) throw new DumpError("CORRUPT", `kallsyms_num_syms is ${this.count}, a kernel has ${MIN_SYMS} to ${MAX_SYMS}`);
+    if (!(this.count >= MIN_SYMS && this.count <= MAX_SYMS))
+      throw new DumpError("CORRUPT", `kallsyms_num_syms is ${this.count}, a kernel has ${MIN_SYMS} to ${MAX_SYMS}`);
     this.#tokens = readTokens(memory, tables);
     // The stream's end is known only after walking it, but token_table stands behind it in every kernel.
     const span = Number(tables.token_table - tables.names);
@@ -84,7 +85,8 @@ export class Kallsyms implements SymbolTable {
     this.#offsets = LazyBytes.ofMemory(memory, tables.offsets, this.count * (tables.encoding === "absolute" ? 8 : 4));
     this.#positions = new Uint32Array(Math.ceil(this.count / STRIDE) + 1);
     this.#markers = findMarkers(memory, tables, this.count);
-    this.#base = tables.encoding === "place-relative" ? tables.offsets : tables.encoding === "absolute" ? this.#absoluteBase() : tables.relative_base;
+    this.#base =
+      tables.encoding === "place-relative" ? tables.offsets : tables.encoding === "absolute" ? this.#absoluteBase() : tables.relative_base;
     const first = tables.encoding === "absolute-percpu" ? this.#signChange() : 0;
     this.#firstRelative = first;
     this.#search = new AscendingTable(this.count - first, (index) => this.#relative(first + index));
@@ -228,7 +230,8 @@ export class Kallsyms implements SymbolTable {
     const end = Math.min(this.count, (block + 1) * STRIDE);
     let at = this.#positionOf(block);
     for (let index = block * STRIDE; index < end; index++) {
-      if (at + 2 > names.length) throw new DumpError("CORRUPT", `kallsyms_names: symbol ${index} of ${this.count} is beyond ${names.length} bytes`);
+      if (at + 2 > names.length)
+        throw new DumpError("CORRUPT", `kallsyms_names: symbol ${index} of ${this.count} is beyond ${names.length} bytes`);
       names.ensure(at, at + 2);
       let length = bytes[at]!;
       let next = at + 1;
@@ -236,7 +239,11 @@ export class Kallsyms implements SymbolTable {
         length = (length & 0x7f) | (bytes[next]! << 7);
         next++;
       }
-      if (next + length > names.length) throw new DumpError("CORRUPT", `kallsyms_names: symbol ${index} has a name of ${length} tokens, beyond the table's ${names.length} bytes`);
+      if (next + length > names.length)
+        throw new DumpError(
+          "CORRUPT",
+          `kallsyms_names: symbol ${index} has a name of ${length} tokens, beyond the table's ${names.length} bytes`,
+        );
       names.ensure(next, next + length);
       let hash = 0x811c9dc5;
       // The first character is the type letter.
@@ -333,7 +340,8 @@ function findMarkers(memory: VirtualMemory, tables: KallsymsTables, count: numbe
 function readTokens(memory: VirtualMemory, tables: KallsymsTables): Uint8Array[] {
   const index = memory.fields(tables.token_index, 512, "kallsyms_token_index");
   const last = index.u16(510);
-  if (index.u16(0) !== 0 || last > 16384) throw new DumpError("CORRUPT", `kallsyms_token_index begins with ${index.u16(0)} and ends with ${last}`);
+  if (index.u16(0) !== 0 || last > 16384)
+    throw new DumpError("CORRUPT", `kallsyms_token_index begins with ${index.u16(0)} and ends with ${last}`);
   const size = last + 128;
   const table = new Uint8Array(size);
   // The table may end right before an unreadable page.
@@ -380,5 +388,9 @@ export function openKallsyms(
       }
     }
   }
-  throw new DumpError("CORRUPT", `the symbol table at ${hex(tables.names)} gives ${names.join(", ")} the address of VMCOREINFO in no known encoding`, { cause: failure });
+  throw new DumpError(
+    "CORRUPT",
+    `the symbol table at ${hex(tables.names)} gives ${names.join(", ")} the address of VMCOREINFO in no known encoding`,
+    { cause: failure },
+  );
 }

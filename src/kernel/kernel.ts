@@ -30,14 +30,68 @@ const BTF_LIMIT = 256 * 1024 * 1024;
 
 /** Variables that one report asks for; found in one pass over their half of the names. */
 const WELL_KNOWN: readonly string[] = [
-  "_etext", "_sinittext", "_einittext", "_end", "__start_BTF", "__stop_BTF", "__start_orc_unwind_ip", "__stop_orc_unwind_ip",
-  "__start_orc_unwind", "__start_orc_header", "__stop_orc_header", "init_task", "modules", "__per_cpu_offset", "__cpu_possible_mask",
-  "__cpu_present_mask", "__cpu_online_mask", "nr_cpu_ids", "current_task", "pcpu_hot", "runqueues", "crash_notes", "panic_cpu", "tainted_mask",
-  "saved_command_line", "jiffies_64", "tk_core", "_totalram_pages", "vm_zone_stat", "vm_node_stat", "nr_swap_pages", "total_swap_pages", "prb",
-  "log_buf", "log_buf_len", "log_first_idx", "log_next_idx", "clear_seq", "init_uts_ns", "linux_banner", "panic_timeout", "panic_on_oops",
-  "panic_on_warn", "sysctl_panic_on_oom", "sysctl_hung_task_panic", "sysctl_hung_task_timeout_secs", "softlockup_panic", "hardlockup_panic",
-  "crash_kexec_post_notifiers", "panic_print", "hardirq_stack_ptr", "btf_modules", "page_offset_base", "vmemmap_base", "vmalloc_base",
-  "high_memory", "cpu_number", "this_cpu_off", "init_pid_ns", "sysctl_sched_rt_runtime", "watchdog_thresh", "__brk_limit",
+  "_etext",
+  "_sinittext",
+  "_einittext",
+  "_end",
+  "__start_BTF",
+  "__stop_BTF",
+  "__start_orc_unwind_ip",
+  "__stop_orc_unwind_ip",
+  "__start_orc_unwind",
+  "__start_orc_header",
+  "__stop_orc_header",
+  "init_task",
+  "modules",
+  "__per_cpu_offset",
+  "__cpu_possible_mask",
+  "__cpu_present_mask",
+  "__cpu_online_mask",
+  "nr_cpu_ids",
+  "current_task",
+  "pcpu_hot",
+  "runqueues",
+  "crash_notes",
+  "panic_cpu",
+  "tainted_mask",
+  "saved_command_line",
+  "jiffies_64",
+  "tk_core",
+  "_totalram_pages",
+  "vm_zone_stat",
+  "vm_node_stat",
+  "nr_swap_pages",
+  "total_swap_pages",
+  "prb",
+  "log_buf",
+  "log_buf_len",
+  "log_first_idx",
+  "log_next_idx",
+  "clear_seq",
+  "init_uts_ns",
+  "linux_banner",
+  "panic_timeout",
+  "panic_on_oops",
+  "panic_on_warn",
+  "sysctl_panic_on_oom",
+  "sysctl_hung_task_panic",
+  "sysctl_hung_task_timeout_secs",
+  "softlockup_panic",
+  "hardlockup_panic",
+  "crash_kexec_post_notifiers",
+  "panic_print",
+  "hardirq_stack_ptr",
+  "btf_modules",
+  "page_offset_base",
+  "vmemmap_base",
+  "vmalloc_base",
+  "high_memory",
+  "cpu_number",
+  "this_cpu_off",
+  "init_pid_ns",
+  "sysctl_sched_rt_runtime",
+  "watchdog_thresh",
+  "__brk_limit",
 ];
 
 /** The dumped kernel: memory, symbols, types and unwind tables, all from the dump itself. */
@@ -93,7 +147,10 @@ export class Kernel implements UnwindContext {
     if (this.dump.vmcoreinfo !== undefined) return { info: new Vmcoreinfo(this.dump.vmcoreinfo), source: "VMCOREINFO note of the dump" };
     const found = findVmcoreinfo(this.physical, this.#options.onProgress);
     if (found) return { info: new Vmcoreinfo(found.text), source: `memory at physical address 0x${found.address.toString(16)}` };
-    throw new DumpError("NOT_STORED", "the dump has no VMCOREINFO, neither as a note nor in the memory that it holds: without it the kernel's addresses cannot be translated");
+    throw new DumpError(
+      "NOT_STORED",
+      "the dump has no VMCOREINFO, neither as a note nor in the memory that it holds: without it the kernel's addresses cannot be translated",
+    );
   }
 
   #openSymbols(): { table: SymbolTable; source: string } | undefined {
@@ -115,11 +172,19 @@ export class Kernel implements UnwindContext {
       const offsets = info.symbol("kallsyms_offsets") ?? info.symbol("kallsyms_addresses");
       if (names !== undefined && num !== undefined && token_table !== undefined && token_index !== undefined && offsets !== undefined) {
         const base = info.symbol("kallsyms_relative_base");
-        const tables = { num_syms: this.memory.u32(num), names, token_table, token_index, offsets, relative_base: base === undefined ? 0n : this.memory.u64(base) };
+        const tables = {
+          num_syms: this.memory.u32(num),
+          names,
+          token_table,
+          token_index,
+          offsets,
+          relative_base: base === undefined ? 0n : this.memory.u64(base),
+        };
         return { table: openKallsyms(this.memory, tables, known), source: "kallsyms, named by VMCOREINFO" };
       }
       const start = info.symbol("_stext");
-      if (start === undefined) throw new DumpError("NOT_STORED", "VMCOREINFO names neither the kallsyms tables nor _stext, where a search for them would begin");
+      if (start === undefined)
+        throw new DumpError("NOT_STORED", "VMCOREINFO names neither the kallsyms tables nor _stext, where a search for them would begin");
       const scanned = scanForKallsyms(this.memory, asVaddr(start & ~0xfffn), asVaddr(start + BigInt(IMAGE_SEARCH)));
       if (!scanned) throw new DumpError("NOT_STORED", `no kallsyms tables in the kernel image from ${hex16(start)} on`);
       return { table: openKallsyms(this.memory, scanned, known), source: "kallsyms, found by scanning the kernel image" };
@@ -127,14 +192,20 @@ export class Kernel implements UnwindContext {
   }
 
   #openBtf(): { btf: Btf; source: string } | undefined {
-    if (this.#options.btf) return { btf: new Btf(LazyBytes.ofBytes(this.#options.btf, this.memory.littleEndian)), source: "file given by the user" };
+    if (this.#options.btf)
+      return { btf: new Btf(LazyBytes.ofBytes(this.#options.btf, this.memory.littleEndian)), source: "file given by the user" };
     const consequence = "no tasks, modules or per-CPU state; give the kernel's BTF with --btf or its vmlinux with --vmlinux";
     return orMissing(this.missing, "types (BTF)", consequence, () => {
       const start = this.symbol("__start_BTF");
       const stop = this.symbol("__stop_BTF");
-      if (start === undefined || stop === undefined) throw new DumpError("NOT_STORED", "the kernel has no __start_BTF: it was built without CONFIG_DEBUG_INFO_BTF, or its symbols are missing");
+      if (start === undefined || stop === undefined)
+        throw new DumpError(
+          "NOT_STORED",
+          "the kernel has no __start_BTF: it was built without CONFIG_DEBUG_INFO_BTF, or its symbols are missing",
+        );
       const length = Number(stop - start);
-      if (!(length > 0 && length <= BTF_LIMIT)) throw new DumpError("CORRUPT", `BTF would be ${length} bytes long, from ${hex16(start)} to ${hex16(stop)}`);
+      if (!(length > 0 && length <= BTF_LIMIT))
+        throw new DumpError("CORRUPT", `BTF would be ${length} bytes long, from ${hex16(start)} to ${hex16(stop)}`);
       return { btf: new Btf(LazyBytes.ofMemory(this.memory, start, length)), source: `.BTF of vmlinux at ${hex16(start)}` };
     });
   }
@@ -143,7 +214,8 @@ export class Kernel implements UnwindContext {
     const ips = this.symbol("__start_orc_unwind_ip");
     const end = this.symbol("__stop_orc_unwind_ip");
     const entries = this.symbol("__start_orc_unwind");
-    if (ips === undefined || end === undefined || entries === undefined) throw new DumpError("NOT_STORED", "the kernel has no ORC tables (__start_orc_unwind_ip), or its symbols are missing");
+    if (ips === undefined || end === undefined || entries === undefined)
+      throw new DumpError("NOT_STORED", "the kernel has no ORC tables (__start_orc_unwind_ip), or its symbols are missing");
     const header = this.symbol("__start_orc_header");
     const version = header === undefined ? undefined : orcVersionOf(this.memory.bytes(header, 20));
     return new OrcTable(this.memory, ips, entries, Number(end - ips) / 4, version);
@@ -166,7 +238,8 @@ export class Kernel implements UnwindContext {
     if (!this.#modules) {
       // Set first: reading a module's symbols must not come back here.
       this.#modules = [];
-      this.#modules = orMissing(this.missing, "modules", "addresses in modules stay without names", () => readModules(this, this.missing)) ?? [];
+      this.#modules =
+        orMissing(this.missing, "modules", "addresses in modules stay without names", () => readModules(this, this.missing)) ?? [];
     }
     return this.#modules;
   }
@@ -225,7 +298,10 @@ function openAddressSpace(physical: PhysicalMemory, vmcoreinfo: Vmcoreinfo): Add
   const arch = physical.dump.arch;
   // A raw image does not say; x86-64's own keys do.
   if (arch === "x86_64" || (arch === undefined && vmcoreinfo.number("phys_base") !== undefined)) return openX86_64(physical, vmcoreinfo);
-  throw new DumpError("UNSUPPORTED", `the dump is of ${arch ?? "an unknown architecture"}; kernels of x86_64 are understood, of others only the container can be read`);
+  throw new DumpError(
+    "UNSUPPORTED",
+    `the dump is of ${arch ?? "an unknown architecture"}; kernels of x86_64 are understood, of others only the container can be read`,
+  );
 }
 
 /** Symbols from a System.map or a vmlinux, moved by KASLR. */
@@ -264,6 +340,12 @@ class ListedSymbols implements SymbolTable {
     const next = this.#sorted[low]?.address;
     while (index > 0 && this.#sorted[index - 1]!.address === this.#sorted[index]!.address) index--;
     const symbol = this.#sorted[index]!;
-    return { name: symbol.name, type: symbol.type, offset: Number(address - symbol.address), size: next === undefined ? undefined : Number(next - symbol.address), module: undefined };
+    return {
+      name: symbol.name,
+      type: symbol.type,
+      offset: Number(address - symbol.address),
+      size: next === undefined ? undefined : Number(next - symbol.address),
+      module: undefined,
+    };
   }
 }

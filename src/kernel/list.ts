@@ -21,7 +21,8 @@ export function* listEntries(memory: VirtualMemory, head: Vaddr, offset: number)
     if (count >= MAX_NODES) throw new DumpError("LIMIT", `the list at ${hex16(head)} has more than ${MAX_NODES} entries`, { at: head });
     yield asVaddr(node - BigInt(offset));
     node = memory.pointer(node);
-    if (node === mark && node !== head) throw new DumpError("CORRUPT", `the list at ${hex16(head)} runs in a loop after ${count + 1} entries`, { at: head });
+    if (node === mark && node !== head)
+      throw new DumpError("CORRUPT", `the list at ${hex16(head)} runs in a loop after ${count + 1} entries`, { at: head });
     if (count === until) {
       mark = node;
       until *= 2;

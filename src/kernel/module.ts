@@ -75,7 +75,13 @@ export class Module {
         const field = (path: string): Vaddr => asVaddr(this.address + BigInt(types.offset("module", path)));
         const count = memory.u32(field("arch.num_orcs"));
         if (count === 0) return undefined;
-        return new OrcTable(memory, memory.pointer(field("arch.orc_unwind_ip")), memory.pointer(field("arch.orc_unwind")), count, this.#kernel.orcVersion);
+        return new OrcTable(
+          memory,
+          memory.pointer(field("arch.orc_unwind_ip")),
+          memory.pointer(field("arch.orc_unwind")),
+          count,
+          this.#kernel.orcVersion,
+        );
       });
     }
     return this.#orc;
@@ -86,7 +92,12 @@ export class Module {
       return get();
     } catch (error) {
       if (!isDumpError(error)) throw error;
-      this.#missing.push({ what: `${what} of module ${this.name}`, code: error.code, reason: error.message, consequence: "its frames stay without names or are guessed" });
+      this.#missing.push({
+        what: `${what} of module ${this.name}`,
+        code: error.code,
+        reason: error.message,
+        consequence: "its frames stay without names or are guessed",
+      });
       return undefined;
     }
   }
@@ -105,7 +116,12 @@ export function readModules(kernel: Kernel, missing: Missing[]): Module[] {
     }
   } catch (error) {
     if (!isDumpError(error) || modules.length === 0) throw error;
-    missing.push({ what: "modules", code: error.code, reason: error.message, consequence: `the list breaks off after ${modules.length} modules` });
+    missing.push({
+      what: "modules",
+      code: error.code,
+      reason: error.message,
+      consequence: `the list breaks off after ${modules.length} modules`,
+    });
   }
   return modules;
 }
@@ -127,7 +143,11 @@ function moduleRanges(kernel: Kernel, address: Vaddr): ModuleRange[] {
     for (let kind = 0; kind < Math.min(32, mem.size / each); kind++) {
       if (initKinds.includes(kind)) continue;
       const at = address + BigInt(mem.offset + kind * each);
-      push(memory.pointer(asVaddr(at + BigInt(types.offset("module_memory", "base")))), memory.u32(asVaddr(at + BigInt(types.offset("module_memory", "size")))), kind === textKind);
+      push(
+        memory.pointer(asVaddr(at + BigInt(types.offset("module_memory", "base")))),
+        memory.u32(asVaddr(at + BigInt(types.offset("module_memory", "size")))),
+        kind === textKind,
+      );
     }
     return ranges;
   }
@@ -204,7 +224,8 @@ class ModuleSymbols implements SymbolTable {
       furthestName = Math.max(furthestName, name);
       order.push(i);
     }
-    if (furthestName > MAX_STRINGS) throw new DumpError("CORRUPT", `module ${module.name}: a symbol's name is at ${furthestName} of its string table`);
+    if (furthestName > MAX_STRINGS)
+      throw new DumpError("CORRUPT", `module ${module.name}: a symbol's name is at ${furthestName} of its string table`);
     this.#strtab = LazyBytes.ofMemory(memory, memory.pointer(at("strtab")), furthestName + 512);
     order.sort((a, b) => values[a]! - values[b]! || a - b);
     this.#order = Uint32Array.from(order);
@@ -254,7 +275,13 @@ class ModuleSymbols implements SymbolTable {
       const name = this.#name(index);
       if (name === "" || name.startsWith(".L") || name.startsWith("$")) continue;
       const next = low < this.#order.length ? this.#values[this.#order[low]!]! - value : undefined;
-      return { name, offset: distance - value, type: this.#typetab ? String.fromCharCode(this.#typetab.u8(index)) : "?", size: next, module: this.#module.name };
+      return {
+        name,
+        offset: distance - value,
+        type: this.#typetab ? String.fromCharCode(this.#typetab.u8(index)) : "?",
+        size: next,
+        module: this.#module.name,
+      };
     }
     return undefined;
   }
@@ -276,4 +303,3 @@ export function moduleBtf(kernel: Kernel, module: Module): Btf | undefined {
   }
   return undefined;
 }
-

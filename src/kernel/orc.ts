@@ -3,7 +3,17 @@ import { LazyBytes, type VirtualMemory } from "../memory/index.ts";
 
 /** Base of a CFA or of a saved frame pointer, in one numbering for all versions of the table. */
 export const OrcReg = {
-  UNDEFINED: 0, PREV_SP: 1, DX: 2, DI: 3, BP: 4, SP: 5, R10: 6, R13: 7, BP_INDIRECT: 8, SP_INDIRECT: 9, AX: 10,
+  UNDEFINED: 0,
+  PREV_SP: 1,
+  DX: 2,
+  DI: 3,
+  BP: 4,
+  SP: 5,
+  R10: 6,
+  R13: 7,
+  BP_INDIRECT: 8,
+  SP_INDIRECT: 9,
+  AX: 10,
 } as const;
 
 /** What stands on the stack at an instruction, in one numbering for all versions of the table. */
@@ -33,7 +43,17 @@ const HEADERS: Readonly<Record<string, OrcVersion>> = { "137c36ad": 4, fe5d32bf:
 
 /** v4 register number to ours. */
 const REGISTERS_V4: readonly number[] = [
-  OrcReg.UNDEFINED, OrcReg.AX, OrcReg.DX, OrcReg.SP, OrcReg.BP, OrcReg.DI, OrcReg.R10, OrcReg.R13, OrcReg.PREV_SP, OrcReg.SP_INDIRECT, OrcReg.BP_INDIRECT,
+  OrcReg.UNDEFINED,
+  OrcReg.AX,
+  OrcReg.DX,
+  OrcReg.SP,
+  OrcReg.BP,
+  OrcReg.DI,
+  OrcReg.R10,
+  OrcReg.R13,
+  OrcReg.PREV_SP,
+  OrcReg.SP_INDIRECT,
+  OrcReg.BP_INDIRECT,
 ];
 /** v1 and v2 type number to ours; 0 means CALL there. */
 const TYPES_V1: readonly number[] = [OrcType.CALL, OrcType.REGS, OrcType.REGS_PARTIAL, OrcType.UNDEFINED];
@@ -52,7 +72,8 @@ export class OrcTable {
    * @param version undefined: decided from the entries.
    */
   constructor(memory: VirtualMemory, ips: Vaddr, entries: Vaddr, count: number, version: OrcVersion | undefined) {
-    if (!(count > 0 && count <= MAX_ENTRIES)) throw new DumpError("CORRUPT", `an ORC table of ${count} entries, 1 to ${MAX_ENTRIES} are sane`);
+    if (!(count > 0 && count <= MAX_ENTRIES))
+      throw new DumpError("CORRUPT", `an ORC table of ${count} entries, 1 to ${MAX_ENTRIES} are sane`);
     this.count = count;
     this.#base = ips;
     this.#search = new AscendingTable(count, (index) => this.#ip(index));

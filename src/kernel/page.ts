@@ -23,7 +23,9 @@ export function directMapOffset(kernel: Kernel, address: Vaddr): bigint | undefi
   try {
     const base = kernel.memory.word(symbol);
     const offset = address - base;
-    return offset >= 0n && offset < DIRECT_MAP_SIZE && offset < BigInt(kernel.dump.maxPfn) * BigInt(kernel.physical.pageSize) ? offset : undefined;
+    return offset >= 0n && offset < DIRECT_MAP_SIZE && offset < BigInt(kernel.dump.maxPfn) * BigInt(kernel.physical.pageSize)
+      ? offset
+      : undefined;
   } catch (error) {
     if (isDumpError(error)) return undefined;
     throw error;
@@ -57,7 +59,8 @@ export function slabObjectAt(kernel: Kernel, address: Vaddr): SlabObject | undef
     if (slabBit === undefined && slabType !== undefined) {
       const mapcount = vmcoreinfo.offset("page._mapcount");
       // 6.12 on the type is the top byte; in 6.10 and 6.11 it is a bit pattern: the top byte differs in both.
-      if (mapcount !== undefined) isSlab = memory.u32(asVaddr(page + BigInt(mapcount))) >>> 24 === Number(BigInt.asUintN(32, slabType) >> 24n);
+      if (mapcount !== undefined)
+        isSlab = memory.u32(asVaddr(page + BigInt(mapcount))) >>> 24 === Number(BigInt.asUintN(32, slabType) >> 24n);
     }
     if (!isSlab) return undefined;
     const cacheAt = types.find("slab", "slab_cache") ?? types.find("page", "slab_cache");

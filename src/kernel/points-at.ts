@@ -7,15 +7,44 @@ import type { Task } from "./task.ts";
 /** Kernel errors return as -1 to -4095 (linux:include/linux/err.h:MAX_ERRNO). */
 const MAX_ERRNO = 4095n;
 const ERRNO: Readonly<Record<number, string>> = {
-  1: "EPERM", 2: "ENOENT", 4: "EINTR", 5: "EIO", 6: "ENXIO", 9: "EBADF", 11: "EAGAIN", 12: "ENOMEM", 13: "EACCES", 14: "EFAULT", 16: "EBUSY", 17: "EEXIST",
-  19: "ENODEV", 20: "ENOTDIR", 22: "EINVAL", 27: "EFBIG", 28: "ENOSPC", 32: "EPIPE", 34: "ERANGE", 38: "ENOSYS", 61: "ENODATA", 75: "EOVERFLOW", 95: "EOPNOTSUPP",
-  110: "ETIMEDOUT", 512: "ERESTARTSYS", 514: "ERESTARTNOHAND", 516: "ERESTART_RESTARTBLOCK", 517: "EPROBE_DEFER",
+  1: "EPERM",
+  2: "ENOENT",
+  4: "EINTR",
+  5: "EIO",
+  6: "ENXIO",
+  9: "EBADF",
+  11: "EAGAIN",
+  12: "ENOMEM",
+  13: "EACCES",
+  14: "EFAULT",
+  16: "EBUSY",
+  17: "EEXIST",
+  19: "ENODEV",
+  20: "ENOTDIR",
+  22: "EINVAL",
+  27: "EFBIG",
+  28: "ENOSPC",
+  32: "EPIPE",
+  34: "ERANGE",
+  38: "ENOSYS",
+  61: "ENODATA",
+  75: "EOVERFLOW",
+  95: "EOPNOTSUPP",
+  110: "ETIMEDOUT",
+  512: "ERESTARTSYS",
+  514: "ERESTARTNOHAND",
+  516: "ERESTART_RESTARTBLOCK",
+  517: "EPROBE_DEFER",
 };
 const USER_END = 0x0000_8000_0000_0000n;
 /** List poison and the like (linux:include/linux/poison.h with x86-64's POISON_POINTER_DELTA). */
 const POISON: Readonly<Record<string, string>> = {
-  dead000000000100: "LIST_POISON1", dead000000000122: "LIST_POISON2", dead000000000400: "TIMER_ENTRY_STATIC", "6b6b6b6b6b6b6b6b": "slab poison: used after free",
-  "5a5a5a5a5a5a5a5a": "slab poison: never initialised", a5a5a5a5a5a5a5a5: "slab poison: end of object",
+  dead000000000100: "LIST_POISON1",
+  dead000000000122: "LIST_POISON2",
+  dead000000000400: "TIMER_ENTRY_STATIC",
+  "6b6b6b6b6b6b6b6b": "slab poison: used after free",
+  "5a5a5a5a5a5a5a5a": "slab poison: never initialised",
+  a5a5a5a5a5a5a5a5: "slab poison: end of object",
 };
 
 /**
@@ -34,7 +63,8 @@ export function pointsAt(kernel: Kernel, value: bigint, tasks: readonly Task[]):
   if (value < 4096n) return undefined;
   if (value < USER_END) return value >= 0x10000n ? "user space, or a number" : undefined;
   const place = kernel.find(address);
-  if (place) return `${kernel.isText(address) ? "" : "data "}${place.name}+${hex(place.offset)}${place.module === undefined ? "" : ` [${place.module}]`}`;
+  if (place)
+    return `${kernel.isText(address) ? "" : "data "}${place.name}+${hex(place.offset)}${place.module === undefined ? "" : ` [${place.module}]`}`;
   const stack = stackOf(kernel, address, tasks);
   if (stack) return stack;
   const object = slabObjectAt(kernel, address);

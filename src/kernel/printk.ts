@@ -39,7 +39,8 @@ export function readLog(kernel: Kernel): KernelLog {
 /** OFFSET(path) of VMCOREINFO, else of BTF. */
 function offsetOf(kernel: Kernel, struct: string, field: string, fallback?: number): number {
   const offset = kernel.vmcoreinfo.offset(`${struct}.${field}`) ?? kernel.types.find(struct, field)?.offset ?? fallback;
-  if (offset === undefined) throw new DumpError("UNSUPPORTED", `the layout of struct ${struct} is not known: no ${field} in VMCOREINFO or BTF`);
+  if (offset === undefined)
+    throw new DumpError("UNSUPPORTED", `the layout of struct ${struct} is not known: no ${field} in VMCOREINFO or BTF`);
   return offset;
 }
 
@@ -69,7 +70,8 @@ function readRingbuffer(kernel: Kernel, prbVariable: Vaddr): KernelLog {
 
   const countBits = memory.u32(at(descRing, "prb_desc_ring", "count_bits"));
   const sizeBits = memory.u32(at(dataRing, "prb_data_ring", "size_bits"));
-  if (countBits > 24 || 2 ** sizeBits > MAX_BUFFER) throw new DumpError("CORRUPT", `the log has 2^${countBits} descriptors and 2^${sizeBits} bytes`);
+  if (countBits > 24 || 2 ** sizeBits > MAX_BUFFER)
+    throw new DumpError("CORRUPT", `the log has 2^${countBits} descriptors and 2^${sizeBits} bytes`);
   const count = 2 ** countBits;
   const size = 2 ** sizeBits;
   const descSize = sizeOf(kernel, "prb_desc");
@@ -109,7 +111,14 @@ function readRingbuffer(kernel: Kernel, prbVariable: Vaddr): KernelLog {
       if (kind !== DESC_REUSABLE) lost++;
       continue;
     }
-    const text = textOf(data, size, descs.u64(index * descSize + beginAt), descs.u64(index * descSize + nextAt), infos.u16(index * infoSize + lengthAt), id);
+    const text = textOf(
+      data,
+      size,
+      descs.u64(index * descSize + beginAt),
+      descs.u64(index * descSize + nextAt),
+      infos.u16(index * infoSize + lengthAt),
+      id,
+    );
     if (text === undefined) lost++;
     const caller = infos.u32(index * infoSize + callerAt);
     records.push({
@@ -200,7 +209,15 @@ function readCharacters(kernel: Kernel): KernelLog {
   for (const line of text.split("\n")) {
     const match = /^<(\d{1,3})>/.exec(line);
     const value = match ? Number(match[1]) : 4;
-    if (line !== "") records.push({ seq: records.length, timeNs: undefined, facility: value >> 3, level: value & 7, caller: undefined, text: match ? line.slice(match[0].length) : line });
+    if (line !== "")
+      records.push({
+        seq: records.length,
+        timeNs: undefined,
+        facility: value >> 3,
+        level: value & 7,
+        caller: undefined,
+        text: match ? line.slice(match[0].length) : line,
+      });
   }
   return { records, format: "characters", lost: 0 };
 }

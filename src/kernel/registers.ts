@@ -2,7 +2,27 @@ import { asVaddr, type Fields, type Vaddr } from "../bytes/index.ts";
 
 /** Names of x86-64 registers in the order of struct pt_regs and of pr_reg (linux:arch/x86/include/asm/ptrace.h). */
 export const PT_REGS: readonly string[] = [
-  "r15", "r14", "r13", "r12", "bp", "bx", "r11", "r10", "r9", "r8", "ax", "cx", "dx", "si", "di", "orig_ax", "ip", "cs", "flags", "sp", "ss",
+  "r15",
+  "r14",
+  "r13",
+  "r12",
+  "bp",
+  "bx",
+  "r11",
+  "r10",
+  "r9",
+  "r8",
+  "ax",
+  "cx",
+  "dx",
+  "si",
+  "di",
+  "orig_ax",
+  "ip",
+  "cs",
+  "flags",
+  "sp",
+  "ss",
 ];
 /** sizeof(struct pt_regs). */
 export const PT_REGS_SIZE = 168;

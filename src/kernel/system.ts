@@ -117,7 +117,12 @@ export function readUptime(kernel: Kernel, lastLogSeconds: number | undefined): 
     for (const hz of HZ_CHOICES) {
       const seconds = (jiffies - (2 ** 32 - INITIAL_SECONDS * hz)) / hz;
       if (Math.abs(seconds - lastLogSeconds) <= TICK_TOLERANCE + lastLogSeconds * 1e-3) {
-        return { value: Math.round(seconds * 100) / 100, rule: `symbol jiffies_64 at ${hz} ticks a second, agreeing with the log`, address, confidence: "decoded" };
+        return {
+          value: Math.round(seconds * 100) / 100,
+          rule: `symbol jiffies_64 at ${hz} ticks a second, agreeing with the log`,
+          address,
+          confidence: "decoded",
+        };
       }
     }
     return undefined;
@@ -152,7 +157,12 @@ export function readClocks(kernel: Kernel): Sourced<ClockTimes> | undefined {
       const wallSeconds = Number(kernel.memory.u64(asVaddr(at + BigInt(xtime))));
       const uptimeSeconds = Number(kernel.memory.u64(asVaddr(at + BigInt(ktime))));
       if (wallSeconds < WALL_MIN || wallSeconds > WALL_MAX || uptimeSeconds > 3_000_000_000) continue;
-      return { value: { uptimeSeconds, wallSeconds }, rule: "symbol tk_core, struct timekeeper", address: asVaddr(at), confidence: "decoded" };
+      return {
+        value: { uptimeSeconds, wallSeconds },
+        rule: "symbol tk_core, struct timekeeper",
+        address: asVaddr(at),
+        confidence: "decoded",
+      };
     }
     return undefined;
   });
@@ -178,10 +188,13 @@ export function readSettings(kernel: Kernel): Map<string, Sourced<number>> {
   const settings = new Map<string, Sourced<number>>();
   for (const [name, symbol, kind] of SETTINGS) {
     const address = kernel.symbol(symbol);
-    const value = address === undefined ? undefined : optional(() => {
-      if (kind === "bool") return kernel.memory.u8(address);
-      return kind === "int" ? kernel.memory.s32(address) : Number(kernel.memory.word(address));
-    });
+    const value =
+      address === undefined
+        ? undefined
+        : optional(() => {
+            if (kind === "bool") return kernel.memory.u8(address);
+            return kind === "int" ? kernel.memory.s32(address) : Number(kernel.memory.word(address));
+          });
     if (value !== undefined) settings.set(name, { value, rule: `symbol ${symbol}`, address, confidence: "exact" });
   }
   return settings;

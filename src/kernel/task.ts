@@ -55,8 +55,18 @@ export function stateLetter(state: number, exitState: number): TaskState {
 export class TaskReader {
   readonly #kernel: Kernel;
   readonly #at: {
-    pid: number; tgid: number; comm: number; commSize: number; stack: number; flags: number; realParent: number;
-    state: number | undefined; exitState: number | undefined; cpu: number | undefined; sp: number | undefined; arrival: number | undefined;
+    pid: number;
+    tgid: number;
+    comm: number;
+    commSize: number;
+    stack: number;
+    flags: number;
+    realParent: number;
+    state: number | undefined;
+    exitState: number | undefined;
+    cpu: number | undefined;
+    sp: number | undefined;
+    arrival: number | undefined;
   };
 
   constructor(kernel: Kernel) {

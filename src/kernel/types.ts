@@ -74,7 +74,11 @@ export class Types {
   /** Byte offset of a field. @throws UNSUPPORTED when neither BTF nor VMCOREINFO knows it. */
   offset(struct: string, ...paths: readonly string[]): number {
     const place = this.findAny(struct, ...paths);
-    if (!place) throw new DumpError("UNSUPPORTED", `the layout of struct ${struct} is not known: no ${paths.join(" or ")} in ${this.btf ? "BTF" : "VMCOREINFO, and the dump has no BTF"}`);
+    if (!place)
+      throw new DumpError(
+        "UNSUPPORTED",
+        `the layout of struct ${struct} is not known: no ${paths.join(" or ")} in ${this.btf ? "BTF" : "VMCOREINFO, and the dump has no BTF"}`,
+      );
     return place.offset;
   }
 

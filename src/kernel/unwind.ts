@@ -156,7 +156,14 @@ export function unwind(context: UnwindContext, start: UnwindStart): Unwound {
         return finish("no-orc");
       }
       // Within one stack the walk goes up; a new stack is entered only through saved registers.
-      if (entry.type === OrcType.CALL && entry.sp_reg !== OrcReg.SP_INDIRECT && entry.sp_reg !== OrcReg.BP_INDIRECT && sp <= before.sp && ip === before.ip) return finish("loop");
+      if (
+        entry.type === OrcType.CALL &&
+        entry.sp_reg !== OrcReg.SP_INDIRECT &&
+        entry.sp_reg !== OrcReg.BP_INDIRECT &&
+        sp <= before.sp &&
+        ip === before.ip
+      )
+        return finish("loop");
       if (ip === 0n) return finish("end");
     }
     return finish("limit");
@@ -264,7 +271,8 @@ export function guessFrames(context: UnwindContext, from: Vaddr, to: Vaddr, limi
   if (!(length > 0 && length <= 1 << 20)) return frames;
   const bytes = new Uint8Array(length);
   // Page by page, so that one missing page does not hide the rest.
-  for (let at = 0; at < length; at += 4096) context.memory.tryRead(asVaddr(from + BigInt(at)), bytes.subarray(at, Math.min(length, at + 4096)));
+  for (let at = 0; at < length; at += 4096)
+    context.memory.tryRead(asVaddr(from + BigInt(at)), bytes.subarray(at, Math.min(length, at + 4096)));
   const view = new DataView(bytes.buffer);
   for (let at = 0; at + 8 <= length && frames.length < limit; at += 8) {
     // Kernel addresses have all upper bits set: two cheap tests before a bigint is made.

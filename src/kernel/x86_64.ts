@@ -11,11 +11,15 @@ export function openX86_64(physical: PhysicalMemory, vmcoreinfo: Vmcoreinfo): Ad
   const top = vmcoreinfo.symbol("init_top_pgt") ?? vmcoreinfo.symbol("init_level4_pgt") ?? vmcoreinfo.symbol("swapper_pg_dir");
   const physBase = vmcoreinfo.number("phys_base");
   if (top === undefined || physBase === undefined) {
-    throw new DumpError("NOT_STORED", `VMCOREINFO lacks ${top === undefined ? "SYMBOL(init_top_pgt)" : "NUMBER(phys_base)"}: the kernel's page tables cannot be found`);
+    throw new DumpError(
+      "NOT_STORED",
+      `VMCOREINFO lacks ${top === undefined ? "SYMBOL(init_top_pgt)" : "NUMBER(phys_base)"}: the kernel's page tables cannot be found`,
+    );
   }
   const levels = vmcoreinfo.number("pgtable_l5_enabled") === 1n ? 5 : 4;
   const address = top - START_KERNEL_MAP + physBase;
-  if (address < 0n || address >= 1n << 52n) throw new DumpError("CORRUPT", `SYMBOL(init_top_pgt) ${top.toString(16)} and NUMBER(phys_base) ${physBase} give no physical address`);
+  if (address < 0n || address >= 1n << 52n)
+    throw new DumpError("CORRUPT", `SYMBOL(init_top_pgt) ${top.toString(16)} and NUMBER(phys_base) ${physBase} give no physical address`);
   return new PageTables(physical, asPaddr(Number(address)), levels, vmcoreinfo.number("sme_mask") ?? 0n);
 }
 

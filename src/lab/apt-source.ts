@@ -14,9 +14,7 @@ export interface AptSource {
 }
 
 /** Suites of Debian proper. Another vendor's archive may use one of these names too; see {@link deriveSuite}. */
-const DEBIAN_SUITES = new Set(
-  "buster bullseye bookworm trixie forky duke sid unstable testing stable oldstable oldoldstable".split(" "),
-);
+const DEBIAN_SUITES = new Set("buster bullseye bookworm trixie forky duke sid unstable testing stable oldstable oldoldstable".split(" "));
 
 /** deb822 fields that make no sense in an entry for another suite. */
 const NOT_CARRIED = new Set(["types", "uris", "suites", "components", "enabled", "architectures", "languages", "targets"]);

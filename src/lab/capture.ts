@@ -119,7 +119,8 @@ export async function captureCrash(options: CaptureOptions): Promise<Capture> {
     }
 
     const vmcoreBytes = await vmcoreSize(vmcoreDisk);
-    if (vmcoreBytes > (await stat(vmcoreDisk)).size) throw new LabError("GUEST", `the vmcore says it has ${vmcoreBytes} bytes, more than the guest's memory`);
+    if (vmcoreBytes > (await stat(vmcoreDisk)).size)
+      throw new LabError("GUEST", `the vmcore says it has ${vmcoreBytes} bytes, more than the guest's memory`);
     await truncate(vmcoreDisk, vmcoreBytes);
     const vmcore = join(folder, "vmcore");
     await rename(vmcoreDisk, vmcore);
@@ -172,7 +173,11 @@ async function firstInitramfs(options: CaptureOptions): Promise<Uint8Array> {
   const capture = new Initramfs()
     .addModules(await resolveModules(kernel, ["nvme"]))
     .addFile("/bin/busybox", await readFile(tools.busybox), "program")
-    .addFile("/init", captureInit({ before: options.captureBefore ?? [], after: options.captureAfter ?? [], region: options.region }), "program");
+    .addFile(
+      "/init",
+      captureInit({ before: options.captureBefore ?? [], after: options.captureAfter ?? [], region: options.region }),
+      "program",
+    );
   let modules = await resolveModules(kernel, ["nvme", ...load.modules, ...way.modules]);
   if (way.broken !== undefined) modules = modules.map((loadable) => broken(loadable, way));
   const init = firstInit({ way, load, before: options.before ?? [], captureAppend: options.captureAppend ?? "" });

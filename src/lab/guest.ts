@@ -27,7 +27,7 @@ export const VARIED_LOAD: GuestLoad = {
     "mkfifo /tmp/fifo; cat /tmp/fifo &",
     "nc -l -p 99 &",
     "sleep 2000 & kill -STOP $!",
-    'sh -c \'sh -c "exit 0" & exec sleep 3000\' &', // sleep never asks for its dead child
+    "sh -c 'sh -c \"exit 0\" & exec sleep 3000' &", // sleep never asks for its dead child
     "fsfreeze --freeze /mnt; touch /mnt/file &",
     "sleep 1",
   ],

@@ -137,7 +137,13 @@ export async function hostKernel(): Promise<LabKernel> {
 
 async function firstThere(paths: readonly string[]): Promise<string | undefined> {
   for (const path of paths) {
-    if (await stat(path).then(() => true, () => false)) return path;
+    if (
+      await stat(path).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
   }
   return undefined;
 }

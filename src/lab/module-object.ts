@@ -50,7 +50,10 @@ export class ModuleObject {
     if (section === undefined) return [];
     const fields = this.bytes.toString("latin1", section.offset, section.offset + section.size).split("\0");
     const value = fields.find((field) => field.startsWith("depends="))?.slice("depends=".length) ?? "";
-    return value.split(",").filter((name) => name !== "").map((name) => name.replaceAll("-", "_"));
+    return value
+      .split(",")
+      .filter((name) => name !== "")
+      .map((name) => name.replaceAll("-", "_"));
   }
 
   /**

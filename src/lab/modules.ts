@@ -55,7 +55,9 @@ async function moduleFiles(folder: string): Promise<Map<string, string>> {
 
 /** A module's name as the kernel writes it, from a file name or a user's spelling. */
 function moduleName(file: string): string {
-  return basename(file).replace(/\.ko(\.\w+)?$/, "").replaceAll("-", "_");
+  return basename(file)
+    .replace(/\.ko(\.\w+)?$/, "")
+    .replaceAll("-", "_");
 }
 
 async function readModule(file: string): Promise<Uint8Array> {

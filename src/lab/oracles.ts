@@ -13,8 +13,15 @@ import type { LabKernel } from "./kernels.ts";
  */
 export async function fetchDebugVmlinux(kernel: LabKernel, options: FetchOptions): Promise<string> {
   const file = join(options.cache, "debug", `vmlinux-${kernel.release}`);
-  if (await stat(file).then(() => true, () => false)) return file;
-  if (kernel.suite === undefined) throw new LabError("INVALID", `${kernel.release} is not a kernel of the lab, its debug package is unknown`);
+  if (
+    await stat(file).then(
+      () => true,
+      () => false,
+    )
+  )
+    return file;
+  if (kernel.suite === undefined)
+    throw new LabError("INVALID", `${kernel.release} is not a kernel of the lab, its debug package is unknown`);
   const archive = await DebianArchive.open(kernel.suite, options);
   const name = `linux-image-${kernel.release}-dbg`;
   const [found] = await archive.find(new RegExp(`^${name.replaceAll(/[.+]/g, "\\$&")}$`));

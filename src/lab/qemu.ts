@@ -143,7 +143,11 @@ export class Machine implements AsyncDisposable {
       const match = pattern.exec(this.#console);
       if (match !== null) return match;
       this.#check();
-      if (this.#ended) throw new LabError("GUEST", `the machine ended without saying ${pattern.source}; its console ends with:\n${this.consoleTail()}${this.#stderr}`);
+      if (this.#ended)
+        throw new LabError(
+          "GUEST",
+          `the machine ended without saying ${pattern.source}; its console ends with:\n${this.consoleTail()}${this.#stderr}`,
+        );
       const left = deadline - performance.now();
       if (left <= 0) throw this.#timeout(`the machine did not say ${pattern.source}`, timeoutMs);
       await this.#news(left);

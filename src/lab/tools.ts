@@ -29,7 +29,13 @@ export async function findProgram(name: string): Promise<string | undefined> {
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
   for (const folder of folders.filter((candidate) => candidate !== "")) {
     const path = join(folder, name);
-    if (await access(path).then(() => true, () => false)) return path;
+    if (
+      await access(path).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
   }
   return undefined;
 }
@@ -45,7 +51,13 @@ async function fetchTool(packageName: string, paths: readonly string[], options:
   const find = async (): Promise<string | undefined> => {
     for (const path of paths) {
       const file = join(folder, path);
-      if (await access(file).then(() => true, () => false)) return file;
+      if (
+        await access(file).then(
+          () => true,
+          () => false,
+        )
+      )
+        return file;
     }
     return undefined;
   };

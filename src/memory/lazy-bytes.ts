@@ -36,7 +36,12 @@ export class LazyBytes {
 
   /** A table in the dumped machine's virtual memory. */
   static ofMemory(memory: VirtualMemory, address: Vaddr, length: number): LazyBytes {
-    return new LazyBytes(length, memory.littleEndian, (offset, into) => memory.read(asVaddr(address + BigInt(offset)), into), Number(address & BigInt(CHUNK - 1)));
+    return new LazyBytes(
+      length,
+      memory.littleEndian,
+      (offset, into) => memory.read(asVaddr(address + BigInt(offset)), into),
+      Number(address & BigInt(CHUNK - 1)),
+    );
   }
 
   /** A table that is in our memory already. */

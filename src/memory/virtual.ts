@@ -69,7 +69,8 @@ export class VirtualMemory {
 
   /** A fresh copy of `length` bytes. @throws as {@link read}, LIMIT over 64 MiB. */
   bytes(address: Vaddr, length: number): Uint8Array {
-    if (!(length >= 0 && length <= READ_LIMIT)) throw new DumpError("LIMIT", `${length} bytes at ${hex16(address)} are more than the limit of ${READ_LIMIT}`, { at: address });
+    if (!(length >= 0 && length <= READ_LIMIT))
+      throw new DumpError("LIMIT", `${length} bytes at ${hex16(address)} are more than the limit of ${READ_LIMIT}`, { at: address });
     const into = new Uint8Array(length);
     this.read(address, into);
     return into;

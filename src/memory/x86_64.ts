@@ -45,7 +45,11 @@ export class PageTables implements AddressSpace {
       const entryLow = page[at]! | (page[at + 1]! << 8) | (page[at + 2]! << 16) | (page[at + 3]! << 24);
       const entryHigh = page[at + 4]! | (page[at + 5]! << 8) | (page[at + 6]! << 16) | (page[at + 7]! << 24);
       if ((entryLow & PRESENT) === 0) {
-        throw new DumpError("NO_TRANSLATION", `virtual address ${hex16(address)} is not mapped (level ${level} entry at ${hex(table + at)} is not present)`, { at: address });
+        throw new DumpError(
+          "NO_TRANSLATION",
+          `virtual address ${hex16(address)} is not mapped (level ${level} entry at ${hex(table + at)} is not present)`,
+          { at: address },
+        );
       }
       const frame = (entryHigh & this.#highMask) * 0x1_0000_0000 + ((entryLow & 0xfffff000) >>> 0);
       if (level === 1) return asPaddr(frame + (low & 0xfff));

@@ -2,14 +2,53 @@ import { asVaddr, hex, hex16, latin1, type Vaddr } from "../bytes/index.ts";
 import type { Evidence } from "../evidence/index.ts";
 import { type ElfNote, NT_VMCOREDD } from "../format/index.ts";
 import {
-  type Backtrace, backtraceFromRegisters, backtraceOfSleeper, type Cpu, describeTaint, type Frame, type Kernel, type KernelLog, logText, type Missing, type Module,
-  orMissing, pointsAt, readClocks, readCommandLine, readCpus, readLog, readMemoryTotals, readPanicCpu, readSettings, readTaint, readTasks, readUptime, readUtsName, type Registers,
-  runQueueClock, type Sourced, type Task, TaskReader,
+  type Backtrace,
+  backtraceFromRegisters,
+  backtraceOfSleeper,
+  type Cpu,
+  describeTaint,
+  type Frame,
+  type Kernel,
+  type KernelLog,
+  type MemoryTotals,
+  logText,
+  type Missing,
+  type Module,
+  orMissing,
+  pointsAt,
+  readClocks,
+  readCommandLine,
+  readCpus,
+  readLog,
+  readMemoryTotals,
+  readPanicCpu,
+  readSettings,
+  readTaint,
+  readTasks,
+  readUptime,
+  readUtsName,
+  type Registers,
+  runQueueClock,
+  type Sourced,
+  type Task,
+  TaskReader,
 } from "../kernel/index.ts";
 import { causeOf, messageOf, whoOf } from "./cause.ts";
 import { disassembleAround } from "./disassemble.ts";
 import type {
-  CpuReport, EvidenceReport, FrameReport, KernelReport, LogReport, MissingReport, ModuleReport, NoteReport, PanicReport, Receipt, Report, StuckReport, TaskReport,
+  CpuReport,
+  EvidenceReport,
+  FrameReport,
+  KernelReport,
+  LogReport,
+  MissingReport,
+  ModuleReport,
+  NoteReport,
+  PanicReport,
+  Receipt,
+  Report,
+  StuckReport,
+  TaskReport,
 } from "./model.ts";
 import { PANIC_PATH, summarise } from "./summary.ts";
 
@@ -50,7 +89,15 @@ export function buildReport(input: ReportInput): Report {
     tool: { name: "lastwords", version: input.version },
     title: panic.title,
     evidence: [],
-    dump: dump ? { format: dump.format, containers: evidence.dump!.containers, arch: dump.arch ?? null, pageSize: dump.pageSize, maxPfn: dump.maxPfn } : null,
+    dump: dump
+      ? {
+          format: dump.format,
+          containers: evidence.dump!.containers,
+          arch: dump.arch ?? null,
+          pageSize: dump.pageSize,
+          maxPfn: dump.maxPfn,
+        }
+      : null,
     kernel: kernel ? kernelOf(kernel, system!, receipts) : null,
     panic,
     cpus: cpus.map((cpu) => cpuOf(kernel!, cpu, tasks)),
@@ -119,7 +166,11 @@ export function traceOf(kernel: Kernel, task: Task, cpu: Cpu | undefined): Backt
 }
 
 function receipt<T>(receipts: Record<string, Receipt>, pointer: string, source: Sourced<unknown>, value: T): T {
-  receipts[pointer] = { confidence: source.confidence, rule: source.rule, ...(source.address === undefined ? {} : { address: address(source.address) }) };
+  receipts[pointer] = {
+    confidence: source.confidence,
+    rule: source.rule,
+    ...(source.address === undefined ? {} : { address: address(source.address) }),
+  };
   return value;
 }
 
@@ -135,7 +186,8 @@ function kernelOf(kernel: Kernel, system: SystemFacts, receipts: Record<string, 
   else if (uts) receipt(receipts, "/kernel/release", uts, undefined);
   const seconds = system.crashSeconds ?? clocks?.value.wallSeconds;
   if (uptime ?? clocks) receipt(receipts, "/kernel/uptimeSeconds", (uptime ?? clocks)!, undefined);
-  if (system.crashSeconds !== undefined) receipts["/kernel/crashTime"] = { confidence: "exact", rule: `CRASHTIME of ${kernel.vmcoreinfoSource}` };
+  if (system.crashSeconds !== undefined)
+    receipts["/kernel/crashTime"] = { confidence: "exact", rule: `CRASHTIME of ${kernel.vmcoreinfoSource}` };
   else if (clocks) receipt(receipts, "/kernel/crashTime", clocks, undefined);
   if (uts) receipt(receipts, "/kernel/version", uts, undefined);
   if (system.commandLine) receipt(receipts, "/kernel/commandLine", system.commandLine, undefined);
@@ -157,7 +209,7 @@ function kernelOf(kernel: Kernel, system: SystemFacts, receipts: Record<string, 
   };
 }
 
-function memoryOf(totals: import("../kernel/index.ts").MemoryTotals): Report["memory"] {
+function memoryOf(totals: MemoryTotals): Report["memory"] {
   return {
     total: totals.total,
     free: totals.free ?? null,
@@ -222,12 +274,23 @@ function cpuOf(kernel: Kernel, cpu: Cpu, tasks: readonly TracedTask[]): CpuRepor
 }
 
 /** Entry code of exceptions (not of interrupts): registers saved there are those of the fault. */
-const EXCEPTION_ENTRY = /^(asm_)?exc_|^(async_)?page_fault$|^general_protection$|^invalid_op$|^divide_error$|^double_fault$|^error_entry$|^do_trap|^die$|^oops_end$/;
+const EXCEPTION_ENTRY =
+  /^(asm_)?exc_|^(async_)?page_fault$|^general_protection$|^invalid_op$|^divide_error$|^double_fault$|^error_entry$|^do_trap|^die$|^oops_end$/;
 
-function panicOf(kernel: Kernel | undefined, cpus: readonly Cpu[], tasks: readonly TracedTask[], text: string, receipts: Record<string, Receipt>): PanicReport {
+function panicOf(
+  kernel: Kernel | undefined,
+  cpus: readonly Cpu[],
+  tasks: readonly TracedTask[],
+  text: string,
+  receipts: Record<string, Receipt>,
+): PanicReport {
   const cause = causeOf(text);
   const message = messageOf(text) ?? null;
-  if (cause) receipts["/panic/title"] = { confidence: "decoded", rule: `title rule ${cause.rule ?? "header line as it stands"}, line ${cause.line + 1} of the log` };
+  if (cause)
+    receipts["/panic/title"] = {
+      confidence: "decoded",
+      rule: `title rule ${cause.rule ?? "header line as it stands"}, line ${cause.line + 1} of the log`,
+    };
   if (message !== null) receipts["/panic/message"] = { confidence: "exact", rule: "kernel log" };
   const found = kernel && panicCpu(kernel, cpus, tasks, receipts);
   const current = found && currentOf(kernel, found, tasks);
@@ -255,7 +318,9 @@ function panicOf(kernel: Kernel | undefined, cpus: readonly Cpu[], tasks: readon
     frames: current?.trace.frames.map(frameOf) ?? [],
     registers:
       kernel && fault
-        ? Object.fromEntries([...fault].map(([name, value]) => [name, { value: `0x${hex16(value)}`, pointsAt: pointsAt(kernel, value, allTasks) ?? null }]))
+        ? Object.fromEntries(
+            [...fault].map(([name, value]) => [name, { value: `0x${hex16(value)}`, pointsAt: pointsAt(kernel, value, allTasks) ?? null }]),
+          )
         : null,
     code: kernel && fault ? faultingCode(kernel, fault) : null,
   };
@@ -270,7 +335,9 @@ function panicCpu(kernel: Kernel, cpus: readonly Cpu[], tasks: readonly TracedTa
     return named;
   }
   const ends = new Set(["__crash_kexec", "crash_kexec", "panic", "vpanic", "oops_end", "die"]);
-  const guessed = cpus.find((cpu) => currentOf(kernel, cpu, tasks).trace.frames.some((frame) => frame.symbol !== undefined && ends.has(frame.symbol)));
+  const guessed = cpus.find((cpu) =>
+    currentOf(kernel, cpu, tasks).trace.frames.some((frame) => frame.symbol !== undefined && ends.has(frame.symbol)),
+  );
   if (guessed) receipts["/panic/cpu"] = { confidence: "heuristic", rule: "its trace ends in the panic path" };
   return guessed;
 }
@@ -294,7 +361,8 @@ function faultingCode(kernel: Kernel, registers: Registers): PanicReport["code"]
 }
 
 /** Scheduler and wait functions, which every sleeper is in and which say nothing. */
-const WAIT_NOISE = /^(__schedule|schedule.*|__wait_.*|wait_for_.*|io_schedule.*|preempt_schedule.*|__mutex_lock.*|rwsem_down_.*|__down.*|usleep_range.*|msleep.*|prepare_to_wait.*|do_wait_for_common|bit_wait.*|out_of_line_wait.*)$/;
+const WAIT_NOISE =
+  /^(__schedule|schedule.*|__wait_.*|wait_for_.*|io_schedule.*|preempt_schedule.*|__mutex_lock.*|rwsem_down_.*|__down.*|usleep_range.*|msleep.*|prepare_to_wait.*|do_wait_for_common|bit_wait.*|out_of_line_wait.*)$/;
 
 function stuckOf(kernel: Kernel | undefined, tasks: readonly TracedTask[], cpus: readonly Cpu[]): StuckReport[] {
   const waiting = tasks.filter(({ task }) => task.state === "D");
@@ -332,7 +400,13 @@ function logOf(log: KernelLog | undefined, text: string): LogReport {
   return { lines, text, format: log?.format ?? (text === "" ? null : "text"), lost: log?.lost ?? 0 };
 }
 
-const CORE_TYPES: Readonly<Record<number, string>> = { 1: "registers of a CPU (PRSTATUS)", 2: "floating point registers", 3: "process information", 4: "task structure", 6: "auxiliary vector" };
+const CORE_TYPES: Readonly<Record<number, string>> = {
+  1: "registers of a CPU (PRSTATUS)",
+  2: "floating point registers",
+  3: "process information",
+  4: "task structure",
+  6: "auxiliary vector",
+};
 /** dump_name of struct vmcoredd_header: 44 bytes before the data (linux:include/uapi/linux/vmcore.h). */
 const DEVICE_NAME_LENGTH = 44;
 
@@ -357,7 +431,12 @@ export function deviceData(note: ElfNote): Uint8Array {
 
 function dumpProblems(evidence: Evidence): MissingReport[] {
   const problems = evidence.dump ? [...evidence.dump.problems, ...evidence.dump.dump.problems] : [];
-  return problems.map((problem) => ({ what: "part of the dump", code: problem.code, reason: problem.message, consequence: "what lay there is not in this report" }));
+  return problems.map((problem) => ({
+    what: "part of the dump",
+    code: problem.code,
+    reason: problem.message,
+    consequence: "what lay there is not in this report",
+  }));
 }
 
 /** The same reason for many things is said once. */
@@ -369,7 +448,12 @@ function mergeMissing(missing: readonly Missing[]): MissingReport[] {
     if (!same) merged.set(key, { what: [entry.what], entry });
     else if (!same.what.includes(entry.what)) same.what.push(entry.what);
   }
-  return [...merged.values()].map(({ what, entry }) => ({ what: what.join(", "), code: entry.code, reason: entry.reason, consequence: entry.consequence }));
+  return [...merged.values()].map(({ what, entry }) => ({
+    what: what.join(", "),
+    code: entry.code,
+    reason: entry.reason,
+    consequence: entry.consequence,
+  }));
 }
 
 function evidenceOf(input: ReportInput, log: KernelLog | undefined, report: Omit<Report, "summary">): EvidenceReport[] {
@@ -390,8 +474,18 @@ function evidenceOf(input: ReportInput, log: KernelLog | undefined, report: Omit
   }
   if (kernel) {
     const { symbolsSource, typesSource } = kernel;
-    list.push({ kind: "symbols", source: symbolsSource, health: kernel.vmlinuxSymbols ? "good" : "unusable", detail: symbolsDetail(kernel) });
-    list.push({ kind: "types", source: typesSource, health: kernel.types.btf ? "good" : "unusable", detail: kernel.types.btf ? "BTF" : "no BTF" });
+    list.push({
+      kind: "symbols",
+      source: symbolsSource,
+      health: kernel.vmlinuxSymbols ? "good" : "unusable",
+      detail: symbolsDetail(kernel),
+    });
+    list.push({
+      kind: "types",
+      source: typesSource,
+      health: kernel.types.btf ? "good" : "unusable",
+      detail: kernel.types.btf ? "BTF" : "no BTF",
+    });
     const noted = report.cpus.filter((cpu) => cpu.registers === "note").length;
     if (report.cpus.length > 0) {
       list.push({
@@ -403,7 +497,8 @@ function evidenceOf(input: ReportInput, log: KernelLog | undefined, report: Omit
     }
   }
   for (const note of report.notes) {
-    if (note.device !== null) list.push({ kind: "device dump", source: note.device, health: "good", detail: `${note.size - DEVICE_NAME_LENGTH} bytes` });
+    if (note.device !== null)
+      list.push({ kind: "device dump", source: note.device, health: "good", detail: `${note.size - DEVICE_NAME_LENGTH} bytes` });
   }
   return list;
 }
@@ -412,4 +507,3 @@ function symbolsDetail(kernel: Kernel): string {
   const count = (kernel.vmlinuxSymbols as { count?: number } | undefined)?.count;
   return count === undefined ? (kernel.vmlinuxSymbols ? "given" : "none") : `${count} symbols`;
 }
-

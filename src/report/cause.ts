@@ -26,7 +26,8 @@ export function causeOf(text: string): CrashTitle | undefined {
 }
 
 const PANIC = /Kernel panic - not syncing: (.*)$/;
-const FAULT = /(BUG: .*|Oops: .*|general protection fault.*|double fault.*|kernel BUG at .*|Unable to handle kernel .*|divide error: .*|invalid opcode: .*|stack segment: .*)$/;
+const FAULT =
+  /(BUG: .*|Oops: .*|general protection fault.*|double fault.*|kernel BUG at .*|Unable to handle kernel .*|divide error: .*|invalid opcode: .*|stack segment: .*)$/;
 
 /** The kernel's own words for the end: the panic's message, else the line of the fault. */
 export function messageOf(text: string): string | undefined {

@@ -40,8 +40,16 @@ export function disassembleAround(kernel: Kernel, ip: Vaddr): CodeReport | null 
       const address = asVaddr(start + BigInt(at));
       const current = address === ip;
       if (current || after >= 0) after++;
-      const raw = Buffer.from(bytes.subarray(at, at + instruction.length)).toString("hex").replace(/../g, "$& ").trim();
-      list.push({ address: `0x${hex16(address)}`, bytes: raw, text: withSymbol(kernel, formatter.format(instruction), instruction.nearBranchTarget), current });
+      const raw = Buffer.from(bytes.subarray(at, at + instruction.length))
+        .toString("hex")
+        .replace(/../g, "$& ")
+        .trim();
+      list.push({
+        address: `0x${hex16(address)}`,
+        bytes: raw,
+        text: withSymbol(kernel, formatter.format(instruction), instruction.nearBranchTarget),
+        current,
+      });
       at += instruction.length;
       instruction.free();
       if (list.length > BEFORE + AFTER + 1) list.shift();
@@ -57,7 +65,9 @@ export function disassembleAround(kernel: Kernel, ip: Vaddr): CodeReport | null 
 function withSymbol(kernel: Kernel, text: string, target: bigint): string {
   if (target === 0n) return text;
   const place = kernel.find(asVaddr(target));
-  return place ? `${text.replace(/0x[0-9a-f]+/i, hex16(target))} <${place.name}${place.offset ? `+0x${place.offset.toString(16)}` : ""}>` : text;
+  return place
+    ? `${text.replace(/0x[0-9a-f]+/i, hex16(target))} <${place.name}${place.offset ? `+0x${place.offset.toString(16)}` : ""}>`
+    : text;
 }
 
 /** As many of `length` bytes as can be read in one piece. */

@@ -24,13 +24,17 @@ export function summarise(report: Report): string {
 }
 
 /** Functions that every crash ends in. */
-export const PANIC_PATH: RegExp = /^(__)?(crash_kexec|panic|vpanic|nmi_panic|oops_end|die|die_addr|no_context|page_fault_oops|__?bad_area.*|do_user_addr_fault|exc_.*|asm_exc_.*|crash_setup_regs)(\.\w+)?$/;
+export const PANIC_PATH: RegExp =
+  /^(__)?(crash_kexec|panic|vpanic|nmi_panic|oops_end|die|die_addr|no_context|page_fault_oops|__?bad_area.*|do_user_addr_fault|exc_.*|asm_exc_.*|crash_setup_regs)(\.\w+)?$/;
 
 /** What the kernel's words mean; the first that fits. */
 const WORDS: readonly (readonly [RegExp, string])[] = [
   [/sysrq triggered crash/i, "somebody asked for a crash through SysRq"],
   [/NULL pointer dereference/i, "the kernel used a pointer that was NULL"],
-  [/unable to handle (kernel )?(paging request|page fault)|paging fault|page fault for address/i, "the kernel used an address that is not mapped"],
+  [
+    /unable to handle (kernel )?(paging request|page fault)|paging fault|page fault for address/i,
+    "the kernel used an address that is not mapped",
+  ],
   [/general protection fault/i, "the kernel used an address that cannot exist, or broke a protection rule"],
   [/hung_task|blocked tasks/i, "a task was blocked for too long, and the system is set to panic on that"],
   [/soft ?lockup/i, "a CPU did not schedule for too long, and the system is set to panic on that"],
@@ -39,7 +43,10 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
   [/Attempted to kill init/i, "the first process (init) died"],
   [/Unable to mount root/i, "the root file system could not be mounted"],
   [/stack-protector|stack is corrupted/i, "a kernel stack was overwritten"],
-  [/Fatal machine check|Machine check|MCE/i, "the hardware reported an error that cannot be corrected: suspect CPU, memory or board, not the kernel"],
+  [
+    /Fatal machine check|Machine check|MCE/i,
+    "the hardware reported an error that cannot be corrected: suspect CPU, memory or board, not the kernel",
+  ],
   [/RCU|rcu_/, "a CPU or task held up RCU for too long"],
   [/NMI: Not continuing|unknown NMI|nmi/i, "a non-maskable interrupt asked for a panic: a watchdog, a button or a management controller"],
   [/kernel BUG/i, "a check inside the kernel failed (BUG)"],

@@ -15,7 +15,29 @@ export interface RenderOptions {
 const BRIEF_FRAMES = 12;
 const MAX_STUCK = 20;
 /** Registers in the order in which the kernel prints them. */
-const REGISTER_ORDER = ["ip", "sp", "flags", "ax", "bx", "cx", "dx", "si", "di", "bp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "orig_ax", "cs", "ss"];
+const REGISTER_ORDER = [
+  "ip",
+  "sp",
+  "flags",
+  "ax",
+  "bx",
+  "cx",
+  "dx",
+  "si",
+  "di",
+  "bp",
+  "r8",
+  "r9",
+  "r10",
+  "r11",
+  "r12",
+  "r13",
+  "r14",
+  "r15",
+  "orig_ax",
+  "cs",
+  "ss",
+];
 
 /** The report for people: what happened first, then the evidence for it, then what is missing. */
 export function renderReport(report: Report, options: RenderOptions): string {
@@ -28,7 +50,9 @@ export function renderReport(report: Report, options: RenderOptions): string {
 
   const { panic } = report;
   if (panic.frames.length > 0) {
-    heading(`Call trace${panic.task ? ` of ${escape(panic.task.comm)} (pid ${panic.task.pid})` : ""}${panic.cpu === null ? "" : ` on CPU ${panic.cpu}`}`);
+    heading(
+      `Call trace${panic.task ? ` of ${escape(panic.task.comm)} (pid ${panic.task.pid})` : ""}${panic.cpu === null ? "" : ` on CPU ${panic.cpu}`}`,
+    );
     out.push(...renderFrames(panic.frames, options));
   }
   if (panic.registers) {
@@ -95,13 +119,20 @@ function renderFacts(report: Report, options: RenderOptions, out: string[]): voi
     if (memory.fileCache !== null) parts.push(`${bytes(memory.fileCache)} file cache`);
     if (memory.anonymous !== null) parts.push(`${bytes(memory.anonymous)} anonymous`);
     if (memory.slabUnreclaimable !== null) parts.push(`${bytes((memory.slabReclaimable ?? 0) + memory.slabUnreclaimable)} slab`);
-    if (memory.swapTotal !== null && memory.swapTotal > 0) parts.push(`${bytes(memory.swapFree ?? 0)} of ${bytes(memory.swapTotal)} swap free`);
+    if (memory.swapTotal !== null && memory.swapTotal > 0)
+      parts.push(`${bytes(memory.swapFree ?? 0)} of ${bytes(memory.swapTotal)} swap free`);
     fact("memory", parts.join(", "));
   }
   if (report.tasks.length > 0) {
     const counts = new Map<string, number>();
     for (const task of report.tasks) counts.set(task.state, (counts.get(task.state) ?? 0) + 1);
-    fact("tasks", `${report.tasks.length} (${[...counts].sort().map(([state, count]) => `${count} ${state}`).join(", ")}), ${report.cpus.length} CPUs`);
+    fact(
+      "tasks",
+      `${report.tasks.length} (${[...counts]
+        .sort()
+        .map(([state, count]) => `${count} ${state}`)
+        .join(", ")}), ${report.cpus.length} CPUs`,
+    );
   }
   if (report.dump) {
     const containers = report.dump.containers.length === 0 ? "" : ` in ${report.dump.containers.join(", ")}`;
@@ -148,7 +179,9 @@ function renderStuck(report: Report, options: RenderOptions, out: string[], head
   heading("Tasks that wait uninterruptibly (D)");
   for (const task of report.stuck.slice(0, MAX_STUCK)) {
     const time = task.seconds === null ? "" : `, for ${describeSeconds(task.seconds)}`;
-    out.push(`  ${options.escape(task.comm)} (pid ${task.pid})${time}${task.waitsIn === null ? "" : `, in ${options.escape(task.waitsIn)}`}`);
+    out.push(
+      `  ${options.escape(task.comm)} (pid ${task.pid})${time}${task.waitsIn === null ? "" : `, in ${options.escape(task.waitsIn)}`}`,
+    );
   }
   if (report.stuck.length > MAX_STUCK) out.push(`  and ${report.stuck.length - MAX_STUCK} more`);
 }
@@ -167,7 +200,10 @@ function renderModules(report: Report, options: RenderOptions, out: string[], he
   }
   out.push(line);
   const tainting = report.modules.filter((module) => module.taint !== "");
-  if (tainting.length > 0) out.push(`  ${options.paint("warning", `${tainting.length} of them are not of this kernel's build: ${tainting.map((module) => options.escape(module.name)).join(", ")}`)}`);
+  if (tainting.length > 0)
+    out.push(
+      `  ${options.paint("warning", `${tainting.length} of them are not of this kernel's build: ${tainting.map((module) => options.escape(module.name)).join(", ")}`)}`,
+    );
 }
 
 /** `512 MiB`: the way free(1) counts. */

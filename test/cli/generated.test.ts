@@ -50,11 +50,20 @@ describe("bash", () => {
     [["re"], ["report", "read"]],
     [["read", "--ph"], ["--physical"]],
     [["rd", "--z"], ["--zero-excluded"]],
-    [["read", "--color", ""], ["auto", "always", "never"]],
+    [
+      ["read", "--color", ""],
+      ["auto", "always", "never"],
+    ],
     [["read", "--color", "=", "al"], ["always"]],
-    [["read", "--color", "="], ["auto", "always", "never"]],
+    [
+      ["read", "--color", "="],
+      ["auto", "always", "never"],
+    ],
     [["help", "c"], ["completion"]],
-    [["completion", ""], ["bash", "zsh", "fish"]],
+    [
+      ["completion", ""],
+      ["bash", "zsh", "fish"],
+    ],
     // Nothing from us: readline completes files.
     [["bt", "vm"], []],
     [["report", "--btf", "x"], []],
@@ -67,7 +76,10 @@ describe("bash", () => {
 
 describe.skipIf(!installed("zsh"))("zsh", () => {
   test("accepts the syntax", () => {
-    expect(spawnSync("zsh", ["-n", join(root, "completions", completionFile.zsh)], { encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
+    expect(spawnSync("zsh", ["-n", join(root, "completions", completionFile.zsh)], { encoding: "utf8" })).toMatchObject({
+      status: 0,
+      stderr: "",
+    });
   });
 
   test("completes when sourced", () => {
@@ -101,8 +113,17 @@ describe.skipIf(!installed("fish"))("fish", () => {
     ["lastwords completion ", ["bash", "fish", "zsh"]],
   ])("%s", (line, expected) => {
     const script = `${completionScript("fish")}\ncomplete -C ${JSON.stringify(line)}`;
-    const result = spawnSync("fish", ["--no-config", "-c", script], { encoding: "utf8", cwd: home, env: { ...process.env, HOME: home, XDG_CONFIG_HOME: home, XDG_DATA_HOME: home } });
+    const result = spawnSync("fish", ["--no-config", "-c", script], {
+      encoding: "utf8",
+      cwd: home,
+      env: { ...process.env, HOME: home, XDG_CONFIG_HOME: home, XDG_DATA_HOME: home },
+    });
     expect(result).toMatchObject({ status: 0, stderr: "" });
-    expect(result.stdout.split("\n").slice(0, -1).map((row) => row.split("\t")[0])).toEqual(expected);
+    expect(
+      result.stdout
+        .split("\n")
+        .slice(0, -1)
+        .map((row) => row.split("\t")[0]),
+    ).toEqual(expected);
   });
 });

@@ -39,7 +39,11 @@ test("nothing gives nothing, and addresses wrap as the machine's do", () => {
 const hexdump = spawnSync("hexdump", ["-C"], { input: "x" });
 
 test.skipIf(hexdump.status !== 0)("agrees with hexdump -C", () => {
-  const bytes = fc.oneof(fc.uint8Array({ maxLength: 100 }), fc.array(fc.constantFrom(0, 1), { maxLength: 200 }).map((list) => Uint8Array.from(list)), fc.nat(100).map((length) => new Uint8Array(length)));
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 100 }),
+    fc.array(fc.constantFrom(0, 1), { maxLength: 200 }).map((list) => Uint8Array.from(list)),
+    fc.nat(100).map((length) => new Uint8Array(length)),
+  );
   fc.assert(
     fc.property(bytes, (input) => {
       const theirs = spawnSync("hexdump", ["-C"], { input, encoding: "latin1" }).stdout;

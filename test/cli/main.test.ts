@@ -51,13 +51,19 @@ describe("without a command", () => {
   });
 
   test("an unknown command", async () => {
-    expect(await runMain(["reprot", "x"])).toMatchObject({ code: 2, err: "lastwords: there is no command 'reprot', did you mean 'report'?\ntry 'lastwords help'\n" });
+    expect(await runMain(["reprot", "x"])).toMatchObject({
+      code: 2,
+      err: "lastwords: there is no command 'reprot', did you mean 'report'?\ntry 'lastwords help'\n",
+    });
   });
 
   test("a dump where a command should be", async () => {
     const path = join(mkdtempSync(join(tmpdir(), "lastwords-")), "vmcore");
     writeFileSync(path, "");
-    expect(await runMain([path])).toMatchObject({ code: 2, err: `lastwords: '${path}' is a file, and a command must come first\ntry 'lastwords report ${path}'\n` });
+    expect(await runMain([path])).toMatchObject({
+      code: 2,
+      err: `lastwords: '${path}' is a file, and a command must come first\ntry 'lastwords report ${path}'\n`,
+    });
   });
 });
 
@@ -89,7 +95,11 @@ describe("a command", () => {
   });
 
   test("usage errors name the page to read", async () => {
-    expect(await runMain(["read", "--bogus"])).toEqual({ code: 2, out: "", err: "lastwords: there is no option '--bogus'\ntry 'lastwords help read'\n" });
+    expect(await runMain(["read", "--bogus"])).toEqual({
+      code: 2,
+      out: "",
+      err: "lastwords: there is no option '--bogus'\ntry 'lastwords help read'\n",
+    });
   });
 
   test("--color reaches both outputs", async () => {
@@ -99,7 +109,10 @@ describe("a command", () => {
       return 0;
     });
     expect(await runMain(["ps", "m"], { load: paint })).toMatchObject({ out: "panic\n", err: "cut\n" });
-    expect(await runMain(["ps", "m", "--color=always"], { load: paint })).toMatchObject({ out: "\x1b[31mpanic\x1b[39m\n", err: "\x1b[33mcut\x1b[39m\n" });
+    expect(await runMain(["ps", "m", "--color=always"], { load: paint })).toMatchObject({
+      out: "\x1b[31mpanic\x1b[39m\n",
+      err: "\x1b[33mcut\x1b[39m\n",
+    });
     expect(await runMain(["ps", "m", "--color=never"], { load: paint, env: { FORCE_COLOR: "1" } })).toMatchObject({ out: "panic\n" });
   });
 
@@ -119,7 +132,9 @@ describe("a command", () => {
       return 0;
     });
     const { err } = await runMain(["ps", "m", "--stats"], { load: reading });
-    expect(err).toMatch(/^stats: read    3\.00 MiB \(3145728 bytes\)\nstats: pages   768\nstats: time    [\d.]+ s \(user [\d.]+, system [\d.]+\)\nstats: memory  [\d.]+ MiB at most\n$/);
+    expect(err).toMatch(
+      /^stats: read    3\.00 MiB \(3145728 bytes\)\nstats: pages   768\nstats: time    [\d.]+ s \(user [\d.]+, system [\d.]+\)\nstats: memory  [\d.]+ MiB at most\n$/,
+    );
     expect((await runMain(["ps", "m"], { load: reading })).err).toBe("");
   });
 
@@ -183,7 +198,9 @@ describe("an error", () => {
   });
 
   test("text from a dump is made safe", async () => {
-    expect((await runMain(["ps", "m"], { load: throwing(new DumpError("CORRUPT", "name is '\x1b]0;x\x07'")) })).err).toBe("lastwords: name is '\\x1b]0;x\\x07'\n");
+    expect((await runMain(["ps", "m"], { load: throwing(new DumpError("CORRUPT", "name is '\x1b]0;x\x07'")) })).err).toBe(
+      "lastwords: name is '\\x1b]0;x\\x07'\n",
+    );
   });
 
   test("of the system is told in words", async () => {
@@ -191,7 +208,10 @@ describe("an error", () => {
       const { openSync } = await import("node:fs");
       return openSync("/no/such/vmcore", "r");
     });
-    expect(await runMain(["ps", "m"], { load: missing })).toMatchObject({ code: 1, err: "lastwords: /no/such/vmcore: no such file or directory\n" });
+    expect(await runMain(["ps", "m"], { load: missing })).toMatchObject({
+      code: 1,
+      err: "lastwords: /no/such/vmcore: no such file or directory\n",
+    });
   });
 
   test("of ours is called that", async () => {
@@ -200,7 +220,10 @@ describe("an error", () => {
       err: "lastwords: internal error: x is undefined\nthis is a fault of lastwords; LASTWORDS_DEBUG=1 shows where, for a bug report\n",
     });
     expect(await runMain(["ps", "m"], { load: throwing("just a string") })).toMatchObject({ code: 1 });
-    expect(await runMain(["ps", "m"], { load: throwing(undefined) })).toMatchObject({ code: 1, err: expect.stringContaining("unknown error") });
+    expect(await runMain(["ps", "m"], { load: throwing(undefined) })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("unknown error"),
+    });
   });
 
   test("shows its stack with LASTWORDS_DEBUG=1", async () => {
@@ -232,8 +255,12 @@ describe("a broken output", () => {
   test("disk: an error", async () => {
     const out = new MemorySink();
     out.room = 100_000;
-    out.failure = () => Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", errno: -28, syscall: "write" });
-    expect(await runMain(["dmesg", "m"], { load: chatty, out })).toMatchObject({ code: 1, err: "lastwords: cannot write: no space left on device\n" });
+    out.failure = () =>
+      Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", errno: -28, syscall: "write" });
+    expect(await runMain(["dmesg", "m"], { load: chatty, out })).toMatchObject({
+      code: 1,
+      err: "lastwords: cannot write: no space left on device\n",
+    });
   });
 
   test("stderr is nobody's problem", async () => {

@@ -43,7 +43,10 @@ describe("options", () => {
     ["read m --physical=0x1000 --length=0x10", { physical: 0x1000, length: 16 }],
     ["read --length 4K m --physical 0d4096", { physical: 4096, length: 4096, files: ["m"] }],
     ["read m --virtual ffffffff82a00000 --length 1", { virtual: 0xffff_ffff_82a0_0000n, physical: undefined }],
-    ["rd m --virtual 0xFFFFFFFF82A00000 --length 1 --zero-excluded --raw", { virtual: 0xffff_ffff_82a0_0000n, zeroExcluded: true, raw: true }],
+    [
+      "rd m --virtual 0xFFFFFFFF82A00000 --length 1 --zero-excluded --raw",
+      { virtual: 0xffff_ffff_82a0_0000n, zeroExcluded: true, raw: true },
+    ],
     ["info --raw-base 100000000 m", { rawBase: 0x1_0000_0000 }],
     ["report -q m --color never", { quiet: true, color: "never", paths: ["m"] }],
     ["notes m --extract 9 -o out", { extract: "9", output: "out" }],
@@ -77,7 +80,10 @@ describe("options", () => {
     ["report m --color blue", "'--color' takes 'auto' or 'always' or 'never', not 'blue'"],
     ["read m --length 0 --physical 0", "'--length' takes a size such as 512, 0x200, 4K or 1G of 1 or more, not '0'"],
     ["read m --length 1 --physical 10000000000000", "'--physical' takes a physical address below 2^52, not '10000000000000'"],
-    ["read m --length 1 --virtual init_task", "'--virtual' takes a virtual address such as ffffffff82a00000 (hexadecimal), not 'init_task'"],
+    [
+      "read m --length 1 --virtual init_task",
+      "'--virtual' takes a virtual address such as ffffffff82a00000 (hexadecimal), not 'init_task'",
+    ],
     ["read m --length 1", "one of '--physical' and '--virtual' must be given"],
     ["read m --length 1 --physical 0 --virtual 0", "'--physical' and '--virtual' exclude each other"],
     ["read m --physical 0", "'--length SIZE' must be given"],
@@ -104,7 +110,16 @@ describe("operands", () => {
   test.each<[string, { files: string[]; targets: Target[] }]>([
     ["bt m", { files: ["m"], targets: [] }],
     ["bt m 1234", { files: ["m"], targets: [{ kind: "pid", pid: 1234 }] }],
-    ["bt m 0 cpu:3", { files: ["m"], targets: [{ kind: "pid", pid: 0 }, { kind: "cpu", cpu: 3 }] }],
+    [
+      "bt m 0 cpu:3",
+      {
+        files: ["m"],
+        targets: [
+          { kind: "pid", pid: 0 },
+          { kind: "cpu", cpu: 3 },
+        ],
+      },
+    ],
     ["bt m.1 m.2 7", { files: ["m.1", "m.2"], targets: [{ kind: "pid", pid: 7 }] }],
     ["bt 1 2", { files: ["1"], targets: [{ kind: "pid", pid: 2 }] }],
     ["bt 1234", { files: ["1234"], targets: [] }],
@@ -148,7 +163,12 @@ test("addresses are hexadecimal, and decimal after 0d", () => {
   for (const text of ["", "0x", "0d", "-1", "1_0", "0d1f", "10000000000000000", "0d18446744073709551616", "f".repeat(1e6)]) {
     expect(parseAddress(text), text.slice(0, 30)).toBeUndefined();
   }
-  fc.assert(fc.property(fc.bigInt(0n, 2n ** 64n - 1n), (value) => parseAddress(value.toString(16)) === value && parseAddress(`0d${value}`) === value));
+  fc.assert(
+    fc.property(
+      fc.bigInt(0n, 2n ** 64n - 1n),
+      (value) => parseAddress(value.toString(16)) === value && parseAddress(`0d${value}`) === value,
+    ),
+  );
 });
 
 test("sizes take powers of 1024", () => {
@@ -160,7 +180,8 @@ test("sizes take powers of 1024", () => {
   expect(parseSize("0x10M")).toBe(16 * 1024 ** 2);
   expect(parseSize("1G")).toBe(1024 ** 3);
   expect(parseSize("2T")).toBe(2 * 1024 ** 4);
-  for (const text of ["", "K", "-1", "1.5G", "1B", "1KB", "9007199254740992", "9999999T", "0x", "1e3"]) expect(parseSize(text), text).toBeUndefined();
+  for (const text of ["", "K", "-1", "1.5G", "1B", "1KB", "9007199254740992", "9999999T", "0x", "1e3"])
+    expect(parseSize(text), text).toBeUndefined();
 });
 
 test("targets stay in the ranges of the kernel", () => {
@@ -180,7 +201,10 @@ test("suggestions are near, not far-fetched", () => {
 });
 
 test("no command line makes the parser throw anything but a usage error", () => {
-  const word = fc.oneof(fc.string(), fc.constantFrom("-", "--", "--json", "--btf", "--length=1", "-o", "-qa", "vmcore", "1", "cpu:1", "--raw-base=", "--color"));
+  const word = fc.oneof(
+    fc.string(),
+    fc.constantFrom("-", "--", "--json", "--btf", "--length=1", "-o", "-qa", "vmcore", "1", "cpu:1", "--raw-base=", "--color"),
+  );
   const name = fc.constantFrom<CommandName>("report", "notes", "bt", "read", "help", "completion");
   fc.assert(
     fc.property(name, fc.array(word, { maxLength: 6 }), (command, argv) => {

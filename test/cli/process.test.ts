@@ -71,7 +71,10 @@ const holder = `
 
 test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("%s removes temporary files and ends by the signal", async (signal) => {
   const victim = join(mkdtempSync(join(tmpdir(), "lastwords-")), "vmcore-incomplete");
-  const child = spawn(process.execPath, ["--input-type=module", "-e", holder], { env: { ...process.env, VICTIM: victim }, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--input-type=module", "-e", holder], {
+    env: { ...process.env, VICTIM: victim },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once("exit", (_, by) => resolve(by)));
   await new Promise((resolve) => child.stdout.once("data", resolve));
   expect(existsSync(victim)).toBe(true);
@@ -98,7 +101,10 @@ test("a shell sees 130 after Ctrl-C", () => {
 
 test("process.exit in the midst of a command cleans up too", () => {
   const victim = join(mkdtempSync(join(tmpdir(), "lastwords-")), "vmcore-incomplete");
-  const result = spawnSync(process.execPath, ["--input-type=module", "-e", holder], { encoding: "utf8", env: { ...process.env, VICTIM: victim, LEAVE: "1" } });
+  const result = spawnSync(process.execPath, ["--input-type=module", "-e", holder], {
+    encoding: "utf8",
+    env: { ...process.env, VICTIM: victim, LEAVE: "1" },
+  });
   expect(result).toMatchObject({ status: 7, stdout: "ready\n" });
   expect(existsSync(victim)).toBe(false);
 });
@@ -110,11 +116,19 @@ const oldNode = ["/usr/bin/node", "/usr/local/bin/node"].find((path) => {
 });
 
 test.skipIf(oldNode === undefined)("an old Node hands over to the package's own", () => {
-  expect(spawnSync(oldNode!, [bin, "--version"], { encoding: "utf8" })).toMatchObject({ status: 0, stdout: expect.stringMatching(/^lastwords \d/), stderr: "" });
+  expect(spawnSync(oldNode!, [bin, "--version"], { encoding: "utf8" })).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^lastwords \d/),
+    stderr: "",
+  });
   expect(spawnSync(oldNode!, [bin, "read"], { encoding: "utf8" })).toMatchObject({ status: 2, stdout: "" });
 });
 
 test.skipIf(oldNode === undefined)("an old Node without that one says what is needed", () => {
   const result = spawnSync(oldNode!, [bin, "--version"], { encoding: "utf8", env: { ...process.env, LASTWORDS_REEXEC: "1" } });
-  expect(result).toMatchObject({ status: 1, stdout: "", stderr: expect.stringMatching(/^lastwords: needs Node 24 or later, and this is v\d+/) });
+  expect(result).toMatchObject({
+    status: 1,
+    stdout: "",
+    stderr: expect.stringMatching(/^lastwords: needs Node 24 or later, and this is v\d+/),
+  });
 });

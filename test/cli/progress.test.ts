@@ -6,7 +6,10 @@ import { MemorySink } from "./memory-sink.ts";
 
 const MIB = 1024 * 1024;
 
-function start(terminal: boolean, quiet = false): { at: (time: number, label: string, done: number, total: number) => string; progress: Progress; sink: MemorySink } {
+function start(
+  terminal: boolean,
+  quiet = false,
+): { at: (time: number, label: string, done: number, total: number) => string; progress: Progress; sink: MemorySink } {
   const sink = new MemorySink();
   sink.terminal = terminal;
   sink.columns = terminal ? 80 : undefined;

@@ -1,6 +1,17 @@
 import { describe, expect, test } from "vitest";
 
-import { ClosedPipe, displayWidth, escapeControl, formatBytes, formatClock, formatTable, Output, wrap, type ColorWhen, type Environment } from "../../src/cli/terminal.ts";
+import {
+  ClosedPipe,
+  displayWidth,
+  escapeControl,
+  formatBytes,
+  formatClock,
+  formatTable,
+  Output,
+  wrap,
+  type ColorWhen,
+  type Environment,
+} from "../../src/cli/terminal.ts";
 import { MemorySink } from "./memory-sink.ts";
 
 function output(terminal: boolean, env: Environment = {}): [Output, MemorySink] {
@@ -98,7 +109,12 @@ describe("table", () => {
   const columns = [{ header: "PID", align: "right" }, { header: "COMM", shrink: true }, { header: "ST" }] as const;
 
   test("aligns, without trailing spaces", () => {
-    expect(formatTable(columns, [["1", "systemd", "S"], ["1234", "世界", ""]])).toBe(" PID  COMM     ST\n   1  systemd  S\n1234  世界\n");
+    expect(
+      formatTable(columns, [
+        ["1", "systemd", "S"],
+        ["1234", "世界", ""],
+      ]),
+    ).toBe(" PID  COMM     ST\n   1  systemd  S\n1234  世界\n");
   });
 
   test("cuts the column that may shrink to the width of the terminal", () => {

@@ -26,16 +26,29 @@ export async function run(context: Context, args: Args<"bt">): Promise<number> {
     recordStats(context, args.files, 0);
     if (args.json) {
       const list = traces.map(({ task, cpu, trace }) => ({
-        pid: task?.pid ?? null, comm: task?.comm ?? null, state: task?.state ?? null, cpu: cpu?.cpu ?? task?.cpu ?? null, running: cpu !== undefined, end: trace.end, frames: trace.frames.map(frameOf),
+        pid: task?.pid ?? null,
+        comm: task?.comm ?? null,
+        state: task?.state ?? null,
+        cpu: cpu?.cpu ?? task?.cpu ?? null,
+        running: cpu !== undefined,
+        end: trace.end,
+        frames: trace.frames.map(frameOf),
       }));
       context.out.write(`${JSON.stringify({ schema: "lastwords-bt-1", traces: list })}\n`);
     } else {
       traces.forEach(({ task, cpu, trace }, i) => {
         if (i > 0) context.out.line("");
         const name = task ? `PID ${task.pid}  TASK ${hex16(task.address)}  ${task.state}  "${escapeControl(task.comm)}"` : "task not known";
-        context.out.line(context.out.paint("heading", `${name}${cpu ? `  on CPU ${cpu.cpu}` : task?.cpu === undefined ? "" : `  last on CPU ${task.cpu}`}`));
-        for (const line of renderFrames(trace.frames.map(frameOf), { paint: context.out.paint, escape: escapeControl })) context.out.line(line);
-        if (trace.frames.length === 0) context.out.line(trace.end === "no-stack" ? "  (its stack is freed)" : "  (no trace: where it stopped is not known)");
+        context.out.line(
+          context.out.paint(
+            "heading",
+            `${name}${cpu ? `  on CPU ${cpu.cpu}` : task?.cpu === undefined ? "" : `  last on CPU ${task.cpu}`}`,
+          ),
+        );
+        for (const line of renderFrames(trace.frames.map(frameOf), { paint: context.out.paint, escape: escapeControl }))
+          context.out.line(line);
+        if (trace.frames.length === 0)
+          context.out.line(trace.end === "no-stack" ? "  (its stack is freed)" : "  (no trace: where it stopped is not known)");
       });
     }
     for (const what of absent) context.note(`the dump has no ${what}`);
@@ -48,7 +61,19 @@ export async function run(context: Context, args: Args<"bt">): Promise<number> {
 }
 
 /** Stands for the task of a CPU of which only the registers are known. */
-const NO_TASK: Task = { address: 0n as Task["address"], pid: -1, tgid: -1, ppid: undefined, comm: "", state: "?", cpu: undefined, kernelThread: false, stack: undefined, threadSp: undefined, lastArrivalNs: undefined };
+const NO_TASK: Task = {
+  address: 0n as Task["address"],
+  pid: -1,
+  tgid: -1,
+  ppid: undefined,
+  comm: "",
+  state: "?",
+  cpu: undefined,
+  kernelThread: false,
+  stack: undefined,
+  threadSp: undefined,
+  lastArrivalNs: undefined,
+};
 
 function choose(kernel: Kernel, args: Args<"bt">, cpus: readonly Cpu[], tasks: readonly Task[], absent: string[]): Wanted[] {
   const onCpu = (cpu: Cpu): Wanted => {

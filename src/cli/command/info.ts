@@ -1,5 +1,5 @@
 import { type InfoSection } from "../../format/index.ts";
-import { orMissing, readClocks, readLog, readSettings, readUptime, readUtsName } from "../../kernel/index.ts";
+import { type Kernel, orMissing, readClocks, readLog, readSettings, readUptime, readUtsName } from "../../kernel/index.ts";
 import { describeSeconds } from "../../report/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { attempt, openDumpOf, openKernel, recordStats } from "../open-kernel.ts";
@@ -33,13 +33,19 @@ export async function run(context: Context, args: Args<"info">): Promise<number>
     if (info) sections.push({ title: "VMCOREINFO", fields: [...info.keys()].map((key) => [key, info.get(key) ?? ""] as const) });
     const problems = [...opened.problems, ...dump.problems];
     if (args.json) {
-      const json = sections.map((section) => ({ title: section.title, fields: Object.fromEntries(section.fields.map(([name, value]) => [name, typeof value === "bigint" ? `0x${value.toString(16)}` : value])) }));
+      const json = sections.map((section) => ({
+        title: section.title,
+        fields: Object.fromEntries(
+          section.fields.map(([name, value]) => [name, typeof value === "bigint" ? `0x${value.toString(16)}` : value]),
+        ),
+      }));
       context.out.write(`${JSON.stringify({ schema: "lastwords-info-1", sections: json, problems })}\n`);
     } else {
       for (const section of sections) {
         context.out.line(context.out.paint("heading", escapeControl(section.title)));
         const width = Math.min(28, Math.max(0, ...section.fields.map(([name]) => name.length)));
-        for (const [name, value] of section.fields) context.out.line(`  ${context.out.paint("dim", escapeControl(name).padEnd(width))}  ${escapeControl(String(value))}`);
+        for (const [name, value] of section.fields)
+          context.out.line(`  ${context.out.paint("dim", escapeControl(name).padEnd(width))}  ${escapeControl(String(value))}`);
       }
     }
     recordStats(context, args.files, 0);
@@ -49,7 +55,7 @@ export async function run(context: Context, args: Args<"info">): Promise<number>
   }
 }
 
-function kernelSection(kernel: import("../../kernel/index.ts").Kernel): InfoSection {
+function kernelSection(kernel: Kernel): InfoSection {
   const uts = readUtsName(kernel)?.value;
   const log = orMissing([], "log", "", () => readLog(kernel));
   const last = log?.records.at(-1)?.timeNs;

@@ -16,7 +16,9 @@ export async function run(context: Context, args: Args<"notes">): Promise<number
     if (args.extract !== undefined) {
       const note = choose(dump.notes, args.extract);
       if (!note) {
-        context.note(`no note "${args.extract}" among the ${notes.length} of the dump; \`lastwords notes ${args.files.join(" ")}\` lists them`);
+        context.note(
+          `no note "${args.extract}" among the ${notes.length} of the dump; \`lastwords notes ${args.files.join(" ")}\` lists them`,
+        );
         return exitCode["no-evidence"];
       }
       // Of a device dump the device's data are wanted, not the kernel's header.
@@ -28,8 +30,27 @@ export async function run(context: Context, args: Args<"notes">): Promise<number
     if (args.json) {
       context.out.write(`${JSON.stringify({ schema: "lastwords-notes-1", notes })}\n`);
     } else {
-      const rows = notes.map((note, i) => [String(i), escapeControl(note.name), hex(note.type), String(note.size), String(note.offset), note.device === null ? note.what : `${note.what} of ${escapeControl(note.device)}`]);
-      context.out.write(formatTable([{ header: "#", align: "right" }, { header: "OWNER" }, { header: "TYPE", align: "right" }, { header: "SIZE", align: "right" }, { header: "OFFSET", align: "right" }, { header: "WHAT" }], rows));
+      const rows = notes.map((note, i) => [
+        String(i),
+        escapeControl(note.name),
+        hex(note.type),
+        String(note.size),
+        String(note.offset),
+        note.device === null ? note.what : `${note.what} of ${escapeControl(note.device)}`,
+      ]);
+      context.out.write(
+        formatTable(
+          [
+            { header: "#", align: "right" },
+            { header: "OWNER" },
+            { header: "TYPE", align: "right" },
+            { header: "SIZE", align: "right" },
+            { header: "OFFSET", align: "right" },
+            { header: "WHAT" },
+          ],
+          rows,
+        ),
+      );
     }
     if (notes.length === 0) return exitCode["no-evidence"];
     return problems.length + dump.problems.length > 0 ? exitCode.partial : exitCode.good;

@@ -1,4 +1,4 @@
-import { asPaddr, asVaddr, DumpError, isDumpError } from "../../bytes/index.ts";
+import { asPaddr, asVaddr, type DumpError, isDumpError } from "../../bytes/index.ts";
 import { PhysicalMemory } from "../../memory/index.ts";
 import { exitCodeOf, exitCode } from "../exit-code.ts";
 import { hexdumpLines } from "../hexdump.ts";
@@ -44,9 +44,13 @@ export async function run(context: Context, args: Args<"read">): Promise<number>
       else printHex(context, whole, at, done + got >= args.length || failure !== undefined);
       done += got;
     }
-    if (args.json) context.out.write(`${JSON.stringify({ schema: "lastwords-read-1", address: `0x${start.toString(16)}`, length: done, hex: json.join("") })}\n`);
+    if (args.json)
+      context.out.write(
+        `${JSON.stringify({ schema: "lastwords-read-1", address: `0x${start.toString(16)}`, length: done, hex: json.join("") })}\n`,
+      );
     recordStats(context, args.files, 0);
-    if (physical.zeroFilled > 0) context.note(`${physical.zeroFilled} excluded page${physical.zeroFilled === 1 ? " is" : "s are"} shown as zeroes`);
+    if (physical.zeroFilled > 0)
+      context.note(`${physical.zeroFilled} excluded page${physical.zeroFilled === 1 ? " is" : "s are"} shown as zeroes`);
     if (!failure) return exitCode.good;
     if (done === 0) throw failure;
     context.note(`${failure.message}; ${done} of ${args.length} bytes were printed`);

@@ -19,13 +19,22 @@ export async function run(context: Context, args: Args<"report">): Promise<numbe
       if ("value" in result) kernel = result.value;
       else {
         const { code, message } = result.failure;
-        kernelFailure = { what: "the kernel in the dump", code, reason: message, consequence: "only the headers of the dump and what other files say can be reported" };
+        kernelFailure = {
+          what: "the kernel in the dump",
+          code,
+          reason: message,
+          consequence: "only the headers of the dump and what other files say can be reported",
+        };
       }
     }
     const report = buildReport({ evidence, kernel, kernelFailure, version: version() });
     if (args.json) context.out.write(`${JSON.stringify(report)}\n`);
     else context.out.write(renderReport(report, { paint: context.out.paint, escape: escapeControl, logLines: args.logLines }));
-    recordStats(context, args.paths, evidence.pieces.reduce((sum, piece) => sum + (piece.kind === "dump" ? piece.size : 0), 0));
+    recordStats(
+      context,
+      args.paths,
+      evidence.pieces.reduce((sum, piece) => sum + (piece.kind === "dump" ? piece.size : 0), 0),
+    );
     return statusOf(report);
   } finally {
     evidence.dump?.dump.close();

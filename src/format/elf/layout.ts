@@ -33,16 +33,49 @@ export interface ElfLayout {
 }
 
 export const ELF64: ElfLayout = {
-  ehsize: 64, e_phoff: 32, e_shoff: 40, e_flags: 48, e_phentsize: 54, e_phnum: 56,
-  phentsize: 56, p_offset: 8, p_vaddr: 16, p_paddr: 24, p_filesz: 32, p_memsz: 40, p_flags: 4, sh_info: 44,
+  ehsize: 64,
+  e_phoff: 32,
+  e_shoff: 40,
+  e_flags: 48,
+  e_phentsize: 54,
+  e_phnum: 56,
+  phentsize: 56,
+  p_offset: 8,
+  p_vaddr: 16,
+  p_paddr: 24,
+  p_filesz: 32,
+  p_memsz: 40,
+  p_flags: 4,
+  sh_info: 44,
 };
 
 export const ELF32: ElfLayout = {
-  ehsize: 52, e_phoff: 28, e_shoff: 32, e_flags: 36, e_phentsize: 42, e_phnum: 44,
-  phentsize: 32, p_offset: 4, p_vaddr: 8, p_paddr: 12, p_filesz: 16, p_memsz: 20, p_flags: 24, sh_info: 28,
+  ehsize: 52,
+  e_phoff: 28,
+  e_shoff: 32,
+  e_flags: 36,
+  e_phentsize: 42,
+  e_phnum: 44,
+  phentsize: 32,
+  p_offset: 4,
+  p_vaddr: 8,
+  p_paddr: 12,
+  p_filesz: 16,
+  p_memsz: 20,
+  p_flags: 24,
+  sh_info: 28,
 };
 
 /** e_machine to the kernel's name of the architecture. */
 export const MACHINES: Readonly<Record<number, string>> = {
-  3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64", 258: "loongarch64",
+  3: "i386",
+  8: "mips",
+  20: "ppc",
+  21: "ppc64",
+  22: "s390x",
+  40: "arm",
+  62: "x86_64",
+  183: "aarch64",
+  243: "riscv64",
+  258: "loongarch64",
 };

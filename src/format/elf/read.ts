@@ -1,6 +1,21 @@
 import { asPfn, type ByteSource, DumpError, Fields, hex, MAX_PADDR, type Pfn, readExactly } from "../../bytes/index.ts";
 import type { DumpFile, DumpProblem, ElfNote, FormatProbe, InfoSection, PageState } from "../dump.ts";
-import { DUMP_ELF_INCOMPLETE, ELF32, ELF64, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, ELFMAG, type ElfLayout, ET_CORE, MACHINES, PN_XNUM, PT_LOAD, PT_NOTE } from "./layout.ts";
+import {
+  DUMP_ELF_INCOMPLETE,
+  ELF32,
+  ELF64,
+  ELFCLASS32,
+  ELFCLASS64,
+  ELFDATA2LSB,
+  ELFDATA2MSB,
+  ELFMAG,
+  type ElfLayout,
+  ET_CORE,
+  MACHINES,
+  PN_XNUM,
+  PT_LOAD,
+  PT_NOTE,
+} from "./layout.ts";
 import { MAX_NOTE_AREA, parseNotes, vmcoreinfoOf } from "./note.ts";
 
 /** makedumpfile splits memory into many ranges on a large, fragmented machine; this many is 56 MB of headers. */
@@ -42,15 +57,21 @@ class ElfDump implements DumpFile {
   constructor(source: ByteSource) {
     this.#source = source;
     const ident = readExactly(source, 0, 16, "ELF identification");
-    if (ident[4] !== ELFCLASS32 && ident[4] !== ELFCLASS64) throw new DumpError("UNSUPPORTED", `EI_CLASS is ${ident[4]}, 1 (32-bit) or 2 (64-bit) is known`);
-    if (ident[5] !== ELFDATA2LSB && ident[5] !== ELFDATA2MSB) throw new DumpError("UNSUPPORTED", `EI_DATA is ${ident[5]}, 1 (little) or 2 (big endian) is known`);
+    if (ident[4] !== ELFCLASS32 && ident[4] !== ELFCLASS64)
+      throw new DumpError("UNSUPPORTED", `EI_CLASS is ${ident[4]}, 1 (32-bit) or 2 (64-bit) is known`);
+    if (ident[5] !== ELFDATA2LSB && ident[5] !== ELFDATA2MSB)
+      throw new DumpError("UNSUPPORTED", `EI_DATA is ${ident[5]}, 1 (little) or 2 (big endian) is known`);
     this.wordSize = ident[4] === ELFCLASS64 ? 8 : 4;
     this.littleEndian = ident[5] === ELFDATA2LSB;
     this.#layout = this.wordSize === 8 ? ELF64 : ELF32;
     const layout = this.#layout;
     this.#header = new Fields(readExactly(source, 0, layout.ehsize, "ELF header"), this.littleEndian, this.wordSize, "ELF header");
     const type = this.#header.u16(16);
-    if (type !== ET_CORE) throw new DumpError("UNSUPPORTED", `${source.name} is an ELF file of type ${type}, a core has type ${ET_CORE}${type === 2 || type === 3 ? " (a vmlinux is given with --vmlinux)" : ""}`);
+    if (type !== ET_CORE)
+      throw new DumpError(
+        "UNSUPPORTED",
+        `${source.name} is an ELF file of type ${type}, a core has type ${ET_CORE}${type === 2 || type === 3 ? " (a vmlinux is given with --vmlinux)" : ""}`,
+      );
     this.arch = MACHINES[this.#header.u16(18)];
     this.#phnum = this.#realPhnum();
     this.notes = this.#readProgramHeaders();
@@ -71,9 +92,15 @@ class ElfDump implements DumpFile {
     }
     this.#excluded.sort((a, b) => a.start - b.start);
     this.maxPfn = Math.ceil(top / this.pageSize);
-    if (beyond > 0) this.problems.push({ code: "TRUNCATED", message: `the program headers promise ${beyond} bytes after the end of the file (${source.size} bytes)` });
-    if (this.#loads.length === 0) this.problems.push({ code: "NOT_STORED", message: "no PT_LOAD program header: the file holds no memory" });
-    if (this.#header.u32(layout.e_flags) & DUMP_ELF_INCOMPLETE) this.problems.push({ code: "TRUNCATED", message: "e_flags says that the writer ran out of space" });
+    if (beyond > 0)
+      this.problems.push({
+        code: "TRUNCATED",
+        message: `the program headers promise ${beyond} bytes after the end of the file (${source.size} bytes)`,
+      });
+    if (this.#loads.length === 0)
+      this.problems.push({ code: "NOT_STORED", message: "no PT_LOAD program header: the file holds no memory" });
+    if (this.#header.u32(layout.e_flags) & DUMP_ELF_INCOMPLETE)
+      this.problems.push({ code: "TRUNCATED", message: "e_flags says that the writer ran out of space" });
   }
 
   #realPhnum(): number {
@@ -88,7 +115,8 @@ class ElfDump implements DumpFile {
   #readProgramHeaders(): ElfNote[] {
     const layout = this.#layout;
     const phentsize = this.#header.u16(layout.e_phentsize);
-    if (this.#phnum > 0 && phentsize < layout.phentsize) throw new DumpError("CORRUPT", `e_phentsize is ${phentsize}, a program header needs ${layout.phentsize}`);
+    if (this.#phnum > 0 && phentsize < layout.phentsize)
+      throw new DumpError("CORRUPT", `e_phentsize is ${phentsize}, a program header needs ${layout.phentsize}`);
     if (this.#phnum > MAX_PROGRAM_HEADERS) throw new DumpError("LIMIT", `e_phnum is ${this.#phnum}, the limit is ${MAX_PROGRAM_HEADERS}`);
     const phoff = this.#header.wordn(layout.e_phoff);
     let count = this.#phnum;
@@ -97,7 +125,12 @@ class ElfDump implements DumpFile {
       this.problems.push({ code: "TRUNCATED", message: `e_phnum is ${count}, the file has room for ${fits} program headers` });
       count = Math.min(count, fits);
     }
-    const table = new Fields(readExactly(this.#source, phoff, count * phentsize, "program headers"), this.littleEndian, this.wordSize, "program headers");
+    const table = new Fields(
+      readExactly(this.#source, phoff, count * phentsize, "program headers"),
+      this.littleEndian,
+      this.wordSize,
+      "program headers",
+    );
     const notes: ElfNote[] = [];
     for (let i = 0; i < count; i++) {
       const at = i * phentsize;
@@ -107,10 +140,19 @@ class ElfDump implements DumpFile {
       const filesz = table.wordn(at + layout.p_filesz);
       if (type === PT_NOTE) notes.push(...this.#readNotes(offset, filesz));
       else {
-        const segment = { offset, vaddr: table.word(at + layout.p_vaddr), paddr: table.wordn(at + layout.p_paddr), filesz, memsz: Math.max(filesz, table.wordn(at + layout.p_memsz)) };
+        const segment = {
+          offset,
+          vaddr: table.word(at + layout.p_vaddr),
+          paddr: table.wordn(at + layout.p_paddr),
+          filesz,
+          memsz: Math.max(filesz, table.wordn(at + layout.p_memsz)),
+        };
         // /proc/kcore and some tools write -1 where there is no physical address.
         if (segment.paddr + segment.memsz > MAX_PADDR || !Number.isSafeInteger(offset + filesz)) {
-          this.problems.push({ code: "CORRUPT", message: `program header ${i} has p_paddr ${hex(segment.paddr)} and p_memsz ${hex(segment.memsz)}, beyond any physical memory` });
+          this.problems.push({
+            code: "CORRUPT",
+            message: `program header ${i} has p_paddr ${hex(segment.paddr)} and p_memsz ${hex(segment.memsz)}, beyond any physical memory`,
+          });
         } else if (segment.memsz > 0) this.#loads.push(segment);
       }
     }
@@ -119,7 +161,8 @@ class ElfDump implements DumpFile {
 
   #readNotes(offset: number, filesz: number): ElfNote[] {
     const length = Math.min(filesz, Math.max(0, this.#source.size - offset));
-    if (length < filesz) this.problems.push({ code: "TRUNCATED", message: `the notes need ${filesz} bytes at ${offset}, the file has ${length} of them` });
+    if (length < filesz)
+      this.problems.push({ code: "TRUNCATED", message: `the notes need ${filesz} bytes at ${offset}, the file has ${length} of them` });
     if (length > MAX_NOTE_AREA) {
       this.problems.push({ code: "LIMIT", message: `the note area is ${length} bytes long, the limit is ${MAX_NOTE_AREA}` });
       return [];
@@ -159,13 +202,18 @@ class ElfDump implements DumpFile {
       const offset = this.#offsets[index]! + (address - this.#starts[index]!);
       const part = address === start && until === end ? into : into.subarray(address - start, until - start);
       if (this.#source.read(offset, part) < part.length) {
-        throw new DumpError("TRUNCATED", `page at ${hex(start)} would be at file offset ${offset}, the file ends at ${this.#source.size}`, { at: start });
+        throw new DumpError("TRUNCATED", `page at ${hex(start)} would be at file offset ${offset}, the file ends at ${this.#source.size}`, {
+          at: start,
+        });
       }
       stored = true;
       address = until;
     }
     if (stored) return;
-    if (this.pageState(pfn) === "excluded") throw new DumpError("EXCLUDED", `page at ${hex(start)} was left out of the dump (p_filesz is less than p_memsz there)`, { at: start });
+    if (this.pageState(pfn) === "excluded")
+      throw new DumpError("EXCLUDED", `page at ${hex(start)} was left out of the dump (p_filesz is less than p_memsz there)`, {
+        at: start,
+      });
     throw new DumpError("NOT_STORED", `page at ${hex(start)} is in no PT_LOAD of the dump`, { at: start });
   }
 

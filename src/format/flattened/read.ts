@@ -1,6 +1,13 @@
 import { type ByteSource, DumpError, readExactly } from "../../bytes/index.ts";
 import type { DumpProblem, OpenOptions } from "../dump.ts";
-import { DATA_HEADER_SIZE, END_FLAG_FLAT_HEADER, MAKEDUMPFILE_SIGNATURE, MAX_SIZE_MDF_HEADER, TYPE_FLAT_HEADER, VERSION_FLAT_HEADER } from "./layout.ts";
+import {
+  DATA_HEADER_SIZE,
+  END_FLAG_FLAT_HEADER,
+  MAKEDUMPFILE_SIGNATURE,
+  MAX_SIZE_MDF_HEADER,
+  TYPE_FLAT_HEADER,
+  VERSION_FLAT_HEADER,
+} from "./layout.ts";
 
 /** 24 bytes each while indexing: 100 MB is the most that an index may cost. makedumpfile writes far larger segments. */
 const MAX_SEGMENTS = 4_000_000;
@@ -53,10 +60,14 @@ export class FlattenedSource implements ByteSource {
       const size = view.getBigInt64(8);
       if (start === END_FLAG_FLAT_HEADER && size === END_FLAG_FLAT_HEADER) break;
       if (start < 0n || size < 0n || start + size > BigInt(Number.MAX_SAFE_INTEGER)) {
-        this.problems.push({ code: "CORRUPT", message: `the segment header at ${at} of the flattened stream has offset ${start} and size ${size}` });
+        this.problems.push({
+          code: "CORRUPT",
+          message: `the segment header at ${at} of the flattened stream has offset ${start} and size ${size}`,
+        });
         break;
       }
-      if (count >= MAX_SEGMENTS) throw new DumpError("LIMIT", `the flattened stream has more than ${MAX_SEGMENTS} segments; rearrange it with makedumpfile -R`);
+      if (count >= MAX_SEGMENTS)
+        throw new DumpError("LIMIT", `the flattened stream has more than ${MAX_SEGMENTS} segments; rearrange it with makedumpfile -R`);
       if (count === starts.length) {
         starts = grown(starts);
         sizes = grown(sizes);
@@ -71,7 +82,10 @@ export class FlattenedSource implements ByteSource {
         count++;
       }
       if (there < Number(size)) {
-        this.problems.push({ code: "TRUNCATED", message: `the segment at ${at} of the flattened stream needs ${size} bytes, the file has ${there} of them` });
+        this.problems.push({
+          code: "TRUNCATED",
+          message: `the segment at ${at} of the flattened stream needs ${size} bytes, the file has ${there} of them`,
+        });
         break;
       }
       at = place + Number(size);
@@ -164,10 +178,12 @@ function disjoint(segments: Segments): { starts: Float64Array; ends: Float64Arra
       ranks.push(piece.rank);
     } else if (piece.rank < ranks[top]!) {
       // Hidden up to the end of the newer one.
-      if (piece.end > ends[top]!) insert(leftovers, { start: ends[top]!, end: piece.end, place: piece.place + (ends[top]! - piece.start), rank: piece.rank });
+      if (piece.end > ends[top]!)
+        insert(leftovers, { start: ends[top]!, end: piece.end, place: piece.place + (ends[top]! - piece.start), rank: piece.rank });
     } else {
       const old = { start: starts[top]!, end: ends[top]!, place: places[top]!, rank: ranks[top]! };
-      if (old.end > piece.end) insert(leftovers, { start: piece.end, end: old.end, place: old.place + (piece.end - old.start), rank: old.rank });
+      if (old.end > piece.end)
+        insert(leftovers, { start: piece.end, end: old.end, place: old.place + (piece.end - old.start), rank: old.rank });
       if (old.start < piece.start) {
         ends[top] = piece.start;
       } else {
@@ -184,7 +200,8 @@ function disjoint(segments: Segments): { starts: Float64Array; ends: Float64Arra
 
 function insert<T extends { start: number; rank: number }>(sorted: T[], piece: T): void {
   let at = sorted.length;
-  while (at > 0 && (sorted[at - 1]!.start > piece.start || (sorted[at - 1]!.start === piece.start && sorted[at - 1]!.rank > piece.rank))) at--;
+  while (at > 0 && (sorted[at - 1]!.start > piece.start || (sorted[at - 1]!.start === piece.start && sorted[at - 1]!.rank > piece.rank)))
+    at--;
   sorted.splice(at, 0, piece);
 }
 

@@ -125,5 +125,6 @@ function popcount(bytes: Uint8Array, bits: number): number {
 /** Refuses a bitmap that the file cannot hold, before anything is allocated by its size. */
 export function checkBitmap(source: ByteSource, offset: number, bits: number): void {
   if (!Number.isSafeInteger(offset + bits)) throw new DumpError("CORRUPT", `a bitmap of ${bits} bits at ${offset} cannot be in a file`);
-  if (offset >= source.size) throw new DumpError("TRUNCATED", `the bitmap begins at ${offset}, ${source.name} ends at ${source.size}`, { at: offset });
+  if (offset >= source.size)
+    throw new DumpError("TRUNCATED", `the bitmap begins at ${offset}, ${source.name} ends at ${source.size}`, { at: offset });
 }

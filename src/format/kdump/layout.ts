@@ -34,12 +34,32 @@ export interface HeaderLayout {
 }
 
 export const HEADER64: HeaderLayout = {
-  timestamp: 408, status: 424, block_size: 428, sub_hdr_size: 432, bitmap_blocks: 436, max_mapnr: 440,
-  total_ram_blocks: 444, device_blocks: 448, written_blocks: 452, current_cpu: 456, nr_cpus: 460, size: 464,
+  timestamp: 408,
+  status: 424,
+  block_size: 428,
+  sub_hdr_size: 432,
+  bitmap_blocks: 436,
+  max_mapnr: 440,
+  total_ram_blocks: 444,
+  device_blocks: 448,
+  written_blocks: 452,
+  current_cpu: 456,
+  nr_cpus: 460,
+  size: 464,
 };
 export const HEADER32: HeaderLayout = {
-  timestamp: 404, status: 412, block_size: 416, sub_hdr_size: 420, bitmap_blocks: 424, max_mapnr: 428,
-  total_ram_blocks: 432, device_blocks: 436, written_blocks: 440, current_cpu: 444, nr_cpus: 448, size: 452,
+  timestamp: 404,
+  status: 412,
+  block_size: 416,
+  sub_hdr_size: 420,
+  bitmap_blocks: 424,
+  max_mapnr: 428,
+  total_ram_blocks: 432,
+  device_blocks: 436,
+  written_blocks: 440,
+  current_cpu: 444,
+  nr_cpus: 448,
+  size: 452,
 };
 
 /** Parsed kdump sub header; fields that the version does not have are 0. */
@@ -59,26 +79,71 @@ export interface SubHeader {
 }
 
 interface SubLayout {
-  readonly dump_level: number; readonly split: number; readonly start_pfn: number; readonly end_pfn: number;
-  readonly offset_vmcoreinfo: number; readonly size_vmcoreinfo: number; readonly offset_note: number; readonly size_note: number;
-  readonly offset_eraseinfo: number; readonly size_eraseinfo: number;
-  readonly start_pfn_64: number; readonly end_pfn_64: number; readonly max_mapnr_64: number;
+  readonly dump_level: number;
+  readonly split: number;
+  readonly start_pfn: number;
+  readonly end_pfn: number;
+  readonly offset_vmcoreinfo: number;
+  readonly size_vmcoreinfo: number;
+  readonly offset_note: number;
+  readonly size_note: number;
+  readonly offset_eraseinfo: number;
+  readonly size_eraseinfo: number;
+  readonly start_pfn_64: number;
+  readonly end_pfn_64: number;
+  readonly max_mapnr_64: number;
   readonly size: number;
 }
 
 const SUB64: SubLayout = {
-  dump_level: 8, split: 12, start_pfn: 16, end_pfn: 24, offset_vmcoreinfo: 32, size_vmcoreinfo: 40, offset_note: 48, size_note: 56,
-  offset_eraseinfo: 64, size_eraseinfo: 72, start_pfn_64: 80, end_pfn_64: 88, max_mapnr_64: 96, size: 104,
+  dump_level: 8,
+  split: 12,
+  start_pfn: 16,
+  end_pfn: 24,
+  offset_vmcoreinfo: 32,
+  size_vmcoreinfo: 40,
+  offset_note: 48,
+  size_note: 56,
+  offset_eraseinfo: 64,
+  size_eraseinfo: 72,
+  start_pfn_64: 80,
+  end_pfn_64: 88,
+  max_mapnr_64: 96,
+  size: 104,
 };
 /** i386 packs s64 fields to 4 bytes. */
 const SUB32_PACKED: SubLayout = {
-  dump_level: 4, split: 8, start_pfn: 12, end_pfn: 16, offset_vmcoreinfo: 20, size_vmcoreinfo: 28, offset_note: 32, size_note: 40,
-  offset_eraseinfo: 44, size_eraseinfo: 52, start_pfn_64: 56, end_pfn_64: 64, max_mapnr_64: 72, size: 80,
+  dump_level: 4,
+  split: 8,
+  start_pfn: 12,
+  end_pfn: 16,
+  offset_vmcoreinfo: 20,
+  size_vmcoreinfo: 28,
+  offset_note: 32,
+  size_note: 40,
+  offset_eraseinfo: 44,
+  size_eraseinfo: 52,
+  start_pfn_64: 56,
+  end_pfn_64: 64,
+  max_mapnr_64: 72,
+  size: 80,
 };
 /** ARM, MIPS and PPC32 align them to 8. */
 const SUB32_ALIGNED: SubLayout = {
-  dump_level: 4, split: 8, start_pfn: 12, end_pfn: 16, offset_vmcoreinfo: 24, size_vmcoreinfo: 32, offset_note: 40, size_note: 48,
-  offset_eraseinfo: 56, size_eraseinfo: 64, start_pfn_64: 72, end_pfn_64: 80, max_mapnr_64: 88, size: 96,
+  dump_level: 4,
+  split: 8,
+  start_pfn: 12,
+  end_pfn: 16,
+  offset_vmcoreinfo: 24,
+  size_vmcoreinfo: 32,
+  offset_note: 40,
+  size_note: 48,
+  offset_eraseinfo: 56,
+  size_eraseinfo: 64,
+  start_pfn_64: 72,
+  end_pfn_64: 80,
+  max_mapnr_64: 88,
+  size: 96,
 };
 
 /** sizeof(struct kdump_sub_header) is at most this. */

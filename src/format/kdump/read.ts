@@ -4,9 +4,21 @@ import type { DumpFile, DumpProblem, ElfNote, FormatProbe, InfoSection, PageStat
 import { MAX_NOTE_AREA, parseNotes, vmcoreinfoOf } from "../elf/index.ts";
 import { checkBitmap, FileBitmap } from "./bitmap.ts";
 import {
-  DISKDUMP_SIGNATURE, DUMP_DH_COMPRESSED_INCOMPLETE, DUMP_DH_COMPRESSED_LZO, DUMP_DH_COMPRESSED_SNAPPY, DUMP_DH_COMPRESSED_ZLIB,
-  DUMP_DH_COMPRESSED_ZSTD, DUMP_DH_EXCLUDED_VMEMMAP, HEADER32, HEADER64, type HeaderLayout, KDUMP_SIGNATURE, PAGE_DESC_SIZE,
-  parseSubHeader, SUB_HEADER_MAX, type SubHeader,
+  DISKDUMP_SIGNATURE,
+  DUMP_DH_COMPRESSED_INCOMPLETE,
+  DUMP_DH_COMPRESSED_LZO,
+  DUMP_DH_COMPRESSED_SNAPPY,
+  DUMP_DH_COMPRESSED_ZLIB,
+  DUMP_DH_COMPRESSED_ZSTD,
+  DUMP_DH_EXCLUDED_VMEMMAP,
+  HEADER32,
+  HEADER64,
+  type HeaderLayout,
+  KDUMP_SIGNATURE,
+  PAGE_DESC_SIZE,
+  parseSubHeader,
+  SUB_HEADER_MAX,
+  type SubHeader,
 } from "./layout.ts";
 
 /** 2^40 page frames of 4 KiB are 4 PiB: more is damage. */
@@ -71,7 +83,10 @@ class KdumpDump implements DumpFile {
     this.#eraseinfo = this.#text("eraseinfo", first.sub.offset_eraseinfo, first.sub.size_eraseinfo);
     for (const part of this.#parts) {
       if (part.header.u32(part.layout.status) & DUMP_DH_COMPRESSED_INCOMPLETE) {
-        this.problems.push({ code: "TRUNCATED", message: `${part.source.name} says that its writer ran out of space (status has the incomplete flag)` });
+        this.problems.push({
+          code: "TRUNCATED",
+          message: `${part.source.name} says that its writer ran out of space (status has the incomplete flag)`,
+        });
       }
     }
   }
@@ -80,17 +95,33 @@ class KdumpDump implements DumpFile {
   #checkSet(): void {
     const first = this.#first;
     for (const part of this.#parts.slice(1)) {
-      const differs = part.blockSize !== first.blockSize || part.maxMapnr !== first.maxMapnr || part.header.littleEndian !== first.header.littleEndian ||
+      const differs =
+        part.blockSize !== first.blockSize ||
+        part.maxMapnr !== first.maxMapnr ||
+        part.header.littleEndian !== first.header.littleEndian ||
         latin1(part.header.bytes.subarray(12, 402)) !== latin1(first.header.bytes.subarray(12, 402));
-      if (differs) throw new DumpError("BAD_ARGUMENT", `${part.source.name} and ${first.source.name} are not parts of one dump: block size, max_mapnr or utsname differ`);
+      if (differs)
+        throw new DumpError(
+          "BAD_ARGUMENT",
+          `${part.source.name} and ${first.source.name} are not parts of one dump: block size, max_mapnr or utsname differ`,
+        );
     }
-    if (first.sub.split === 0 && this.#parts.length > 1) throw new DumpError("BAD_ARGUMENT", `${first.source.name} is a whole dump, not a part of a split set; give one file`);
+    if (first.sub.split === 0 && this.#parts.length > 1)
+      throw new DumpError("BAD_ARGUMENT", `${first.source.name} is a whole dump, not a part of a split set; give one file`);
     let next = 0;
     for (const part of first.sub.split ? this.#parts : []) {
-      if (part.start > next) this.problems.push({ code: "NOT_STORED", message: `page frames ${hex(next)} to ${hex(part.start)} are in a part of the split dump that was not given` });
+      if (part.start > next)
+        this.problems.push({
+          code: "NOT_STORED",
+          message: `page frames ${hex(next)} to ${hex(part.start)} are in a part of the split dump that was not given`,
+        });
       next = Math.max(next, part.end);
     }
-    if (first.sub.split && next < this.maxPfn) this.problems.push({ code: "NOT_STORED", message: `page frames ${hex(next)} to ${hex(this.maxPfn)} are in a part of the split dump that was not given` });
+    if (first.sub.split && next < this.maxPfn)
+      this.problems.push({
+        code: "NOT_STORED",
+        message: `page frames ${hex(next)} to ${hex(this.maxPfn)} are in a part of the split dump that was not given`,
+      });
   }
 
   #readNotes(): ElfNote[] {
@@ -98,7 +129,8 @@ class KdumpDump implements DumpFile {
     if (size_note === 0) return [];
     const source = this.#first.source;
     const length = Math.min(size_note, Math.max(0, source.size - offset_note));
-    if (length < size_note) this.problems.push({ code: "TRUNCATED", message: `size_note is ${size_note} at ${offset_note}, the file has ${length} of them` });
+    if (length < size_note)
+      this.problems.push({ code: "TRUNCATED", message: `size_note is ${size_note} at ${offset_note}, the file has ${length} of them` });
     if (length > MAX_NOTE_AREA || !Number.isSafeInteger(offset_note)) {
       this.problems.push({ code: "CORRUPT", message: `size_note is ${size_note} at offset ${offset_note}` });
       return [];
@@ -131,10 +163,13 @@ class KdumpDump implements DumpFile {
   readPage(pfn: Pfn, into: Uint8Array): void {
     const address = pfn * this.pageSize;
     const part = this.#partOf(pfn);
-    if (!part) throw new DumpError("NOT_STORED", `page at ${hex(address)} is in a part of the split dump that was not given`, { at: address });
+    if (!part)
+      throw new DumpError("NOT_STORED", `page at ${hex(address)} is in a part of the split dump that was not given`, { at: address });
     if (pfn >= part.maxMapnr || !part.stored.has(pfn)) {
       if (this.pageState(pfn) === "excluded") {
-        throw new DumpError("EXCLUDED", `page at ${hex(address)} was left out of the dump (dump level ${part.sub.dump_level})`, { at: address });
+        throw new DumpError("EXCLUDED", `page at ${hex(address)} was left out of the dump (dump level ${part.sub.dump_level})`, {
+          at: address,
+        });
       }
       throw new DumpError("NOT_STORED", `page at ${hex(address)} is not RAM of the dumped machine`, { at: address });
     }
@@ -142,7 +177,11 @@ class KdumpDump implements DumpFile {
     const index = part.stored.rank(pfn) - part.base;
     const at = part.descriptors + index * PAGE_DESC_SIZE;
     if (part.source.read(at, this.#desc) < PAGE_DESC_SIZE) {
-      throw new DumpError("TRUNCATED", `descriptor ${index} of the page at ${hex(address)} would be at file offset ${at}, the file ends at ${part.source.size}`, { at: address });
+      throw new DumpError(
+        "TRUNCATED",
+        `descriptor ${index} of the page at ${hex(address)} would be at file offset ${at}, the file ends at ${part.source.size}`,
+        { at: address },
+      );
     }
     this.#readData(part, address, into);
   }
@@ -153,17 +192,34 @@ class KdumpDump implements DumpFile {
     const offset = Number(view.getBigInt64(0, le));
     const size = view.getUint32(8, le);
     const flags = view.getUint32(12, le);
-    if (offset === 0) throw new DumpError("TRUNCATED", `the descriptor of the page at ${hex(address)} is empty: the writer stopped before it`, { at: address });
+    if (offset === 0)
+      throw new DumpError("TRUNCATED", `the descriptor of the page at ${hex(address)} is empty: the writer stopped before it`, {
+        at: address,
+      });
     if (size === 0 || size > this.pageSize || offset < 0) {
-      throw new DumpError("CORRUPT", `the descriptor of the page at ${hex(address)} has offset ${offset} and size ${size}, a page is at most ${this.pageSize}`, { at: address });
+      throw new DumpError(
+        "CORRUPT",
+        `the descriptor of the page at ${hex(address)} has offset ${offset} and size ${size}, a page is at most ${this.pageSize}`,
+        { at: address },
+      );
     }
     if (offset + size > part.source.size) {
-      throw new DumpError("TRUNCATED", `data of the page at ${hex(address)} are at file offset ${offset}, the file ends at ${part.source.size}`, { at: address });
+      throw new DumpError(
+        "TRUNCATED",
+        `data of the page at ${hex(address)} are at file offset ${offset}, the file ends at ${part.source.size}`,
+        { at: address },
+      );
     }
     const codec = codecOf(flags);
-    if (codec === null) throw new DumpError("UNSUPPORTED", `the descriptor of the page at ${hex(address)} has flags ${hex(flags)}: no known compression`, { at: address });
+    if (codec === null)
+      throw new DumpError("UNSUPPORTED", `the descriptor of the page at ${hex(address)} has flags ${hex(flags)}: no known compression`, {
+        at: address,
+      });
     if (codec === undefined) {
-      if (size !== this.pageSize) throw new DumpError("CORRUPT", `the page at ${hex(address)} is stored raw in ${size} bytes, a page has ${this.pageSize}`, { at: address });
+      if (size !== this.pageSize)
+        throw new DumpError("CORRUPT", `the page at ${hex(address)} is stored raw in ${size} bytes, a page has ${this.pageSize}`, {
+          at: address,
+        });
       part.source.read(offset, into);
       return;
     }
@@ -173,9 +229,16 @@ class KdumpDump implements DumpFile {
     try {
       length = codec.decompress(packed, into);
     } catch (error) {
-      throw new DumpError("CORRUPT", `the page at ${hex(address)} (${size} bytes of ${codec.name} at file offset ${offset}) does not decompress: ${error instanceof Error ? error.message : error}`, { at: address, cause: error });
+      throw new DumpError(
+        "CORRUPT",
+        `the page at ${hex(address)} (${size} bytes of ${codec.name} at file offset ${offset}) does not decompress: ${error instanceof Error ? error.message : error}`,
+        { at: address, cause: error },
+      );
     }
-    if (length !== this.pageSize) throw new DumpError("CORRUPT", `the page at ${hex(address)} decompresses to ${length} bytes, a page has ${this.pageSize}`, { at: address });
+    if (length !== this.pageSize)
+      throw new DumpError("CORRUPT", `the page at ${hex(address)} decompresses to ${length} bytes, a page has ${this.pageSize}`, {
+        at: address,
+      });
   }
 
   nextStored(pfn: Pfn): Pfn | undefined {
@@ -235,7 +298,13 @@ class KdumpDump implements DumpFile {
       });
     }
     if (this.#eraseinfo !== undefined) {
-      sections.push({ title: "eraseinfo", fields: this.#eraseinfo.split("\n").filter((line) => line !== "").map((line, i) => [`${i}`, line] as const) });
+      sections.push({
+        title: "eraseinfo",
+        fields: this.#eraseinfo
+          .split("\n")
+          .filter((line) => line !== "")
+          .map((line, i) => [`${i}`, line] as const),
+      });
     }
     return sections;
   }
@@ -265,10 +334,19 @@ function codecOf(flags: number): PageCodec | undefined | null {
 
 function statusWords(status: number): string {
   const words = [
-    [DUMP_DH_COMPRESSED_ZLIB, "zlib"], [DUMP_DH_COMPRESSED_LZO, "lzo"], [DUMP_DH_COMPRESSED_SNAPPY, "snappy"], [DUMP_DH_COMPRESSED_ZSTD, "zstd"],
-    [DUMP_DH_COMPRESSED_INCOMPLETE, "incomplete"], [DUMP_DH_EXCLUDED_VMEMMAP, "vmemmap excluded"],
+    [DUMP_DH_COMPRESSED_ZLIB, "zlib"],
+    [DUMP_DH_COMPRESSED_LZO, "lzo"],
+    [DUMP_DH_COMPRESSED_SNAPPY, "snappy"],
+    [DUMP_DH_COMPRESSED_ZSTD, "zstd"],
+    [DUMP_DH_COMPRESSED_INCOMPLETE, "incomplete"],
+    [DUMP_DH_EXCLUDED_VMEMMAP, "vmemmap excluded"],
   ] as const;
-  return words.filter(([bit]) => status & bit).map(([, word]) => word).join(", ") || "raw";
+  return (
+    words
+      .filter(([bit]) => status & bit)
+      .map(([, word]) => word)
+      .join(", ") || "raw"
+  );
 }
 
 function utc(seconds: number): string {
@@ -337,9 +415,18 @@ function openPart(source: ByteSource, problems: DumpProblem[]): Part {
   const descriptors = (1 + subBlocks + bitmapBlocks) * blockSize;
   const inRange = sub.split !== 0;
   if (inRange && sub.end_pfn < sub.start_pfn) throw new DumpError("CORRUPT", `start_pfn is ${sub.start_pfn}, end_pfn ${sub.end_pfn}`);
-  if (descriptors > source.size) problems.push({ code: "TRUNCATED", message: `page descriptors begin at ${descriptors}, the file ends at ${source.size}` });
+  if (descriptors > source.size)
+    problems.push({ code: "TRUNCATED", message: `page descriptors begin at ${descriptors}, the file ends at ${source.size}` });
   return {
-    source, header: fields, layout, signature, version, blockSize, sub, maxMapnr, descriptors,
+    source,
+    header: fields,
+    layout,
+    signature,
+    version,
+    blockSize,
+    sub,
+    maxMapnr,
+    descriptors,
     ram: new FileBitmap(source, bitmapAt, maxMapnr),
     stored: new FileBitmap(source, secondAt, maxMapnr),
     start: inRange ? sub.start_pfn : 0,
