@@ -40,8 +40,11 @@ export function scanForKallsyms(memory: VirtualMemory, from: Vaddr, to: Vaddr): 
 /** Fills what can be read; pages that cannot are zeros. Returns the bytes to look at. */
 function readPages(memory: VirtualMemory, at: Vaddr, into: Uint8Array): number {
   into.fill(0);
-  for (let offset = 0; offset < into.length; offset += 4096) {
-    memory.tryRead(asVaddr(at + BigInt(offset)), into.subarray(offset, Math.min(into.length, offset + 4096)));
+  for (let offset = 0; offset < into.length;) {
+    // Up to the end of the page, so that a missing page does not take its neighbour along.
+    const end = Math.min(into.length, offset + 4096 - Number((at + BigInt(offset)) & 0xfffn));
+    memory.tryRead(asVaddr(at + BigInt(offset)), into.subarray(offset, end));
+    offset = end;
   }
   return into.length;
 }
@@ -76,7 +79,7 @@ function tablesAround(memory: VirtualMemory, tokenIndex: Vaddr): ScannedTables |
 function beforeTokens(memory: VirtualMemory, tokenTable: Vaddr, tokenIndex: Vaddr): ScannedTables | undefined {
   const span = 64 * 1024;
   const before = new Uint8Array(span);
-  if (!memory.tryRead(asVaddr(tokenTable - BigInt(span)), before)) return undefined;
+  readPages(memory, asVaddr(tokenTable - BigInt(span)), before);
   const view = new DataView(before.buffer);
   let at = span - 4;
   if (view.getUint32(at, memory.littleEndian) === 0) at -= 4;
@@ -111,7 +114,8 @@ function findNames(
   const slack = 256 * 130;
   const earliest = markers - BigInt(lastMarker + slack);
   const window = new Uint8Array(slack + secondMarker + 1024);
-  if (!memory.tryRead(asVaddr(earliest), window)) return undefined;
+  // It begins somewhere in the table before, of which a filtered dump may lack pages.
+  readPages(memory, asVaddr(earliest), window);
   const view = new DataView(window.buffer);
   for (let at = 8 + Number(-earliest & 7n); at + secondMarker < window.length; at += 8) {
     const numSyms = view.getUint32(at - 8, memory.littleEndian);
