@@ -11,8 +11,8 @@ import { constants, zstdCompressSync } from "node:zlib";
 import { collectEvidence } from "../src/evidence/index.ts";
 import type { DumpFile, ElfNote } from "../src/format/index.ts";
 import type { Kallsyms, KallsymsTables } from "../src/kernel/kallsyms.ts";
-import { Kernel, moduleBtf } from "../src/kernel/index.ts";
-import { buildReport } from "../src/report/index.ts";
+import { Kernel, moduleBtf, readCpus, readTasks, TaskReader } from "../src/kernel/index.ts";
+import { buildReport, traceOf, traceTasks } from "../src/report/index.ts";
 
 const BLOCK = 4096;
 const HEADER_VERSION = 6;
@@ -72,6 +72,24 @@ for (const module of kernel.modules()) {
   module.orc();
   moduleBtf(kernel, module);
 }
+// A single trace probes the tables in another order than a report does.
+for (const number of report.cpus.keys()) {
+  const alone = new Kernel(recording);
+  const cpu = readCpus(alone)[number];
+  const task = readTasks(alone).find((t) => t.address === cpu?.current);
+  traceOf(alone, task ?? new TaskReader(alone).read(cpu!.current!), cpu);
+}
+const allCpus = new Kernel(recording);
+const cpus = readCpus(allCpus);
+const idle = new TaskReader(allCpus);
+for (const cpu of cpus) traceOf(allCpus, idle.read(cpu.current!), cpu);
+for (const { pid } of report.tasks) {
+  const alone = new Kernel(recording);
+  const running = readCpus(alone);
+  const task = readTasks(alone).find((t) => t.pid === pid)!;
+  traceOf(alone, task, running.find((cpu) => cpu.current === task.address));
+}
+traceTasks(new Kernel(recording), cpus);
 // The release string for other tools, and all functions by name, so that a changed search order finds its pages.
 kernel.vmlinuxSymbols?.prefetch(["no such symbol"]);
 kernel.types.btf?.count();

@@ -281,7 +281,10 @@ export class Kernel implements UnwindContext {
   /** Names an address of the kernel image or of a module; undefined for anything else. */
   find(address: Vaddr): SymbolPlace | undefined {
     if (this.#places.has(address)) return this.#places.get(address);
-    const place = this.inImage(address) ? this.vmlinuxSymbols?.find(address) : this.moduleAt(address)?.symbols()?.find(address);
+    // A page of the tables may be missing: then this address stays without a name, and the rest goes on.
+    const place = orMissing(this.missing, "some symbol names", "addresses there stay without names", () =>
+      this.inImage(address) ? this.vmlinuxSymbols?.find(address) : this.moduleAt(address)?.symbols()?.find(address),
+    );
     if (this.#places.size < MAX_PLACES) this.#places.set(address, place);
     return place;
   }

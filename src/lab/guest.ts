@@ -104,11 +104,9 @@ fail "still alive"
 /** The capture kernel's init: the region first, because it is small and precious, then the vmcore. */
 export function captureInit(init: CaptureInit): string {
   const { region } = init;
-  const dd = (address: number, size: number): string =>
-    `dd if=/dev/mem of=$(disk ${FACTS_DISK}) bs=4096 skip=${address / 4096} count=${size / 4096} seek=${REGION_OFFSET / 4096} conv=notrunc,fsync`;
   return `${SETUP}
 say "capture kernel $(uname -r)"
-${region === undefined ? "" : `${dd(region.address, region.size)} || fail "the region cannot be read; it must lie below the capture kernel's memory"`}
+${region === undefined ? "" : `${copyMemory(region.address, region.size)} || fail "the region cannot be read; it must lie below the capture kernel's memory"`}
 ${init.before.join("\n")}
 dd if=/proc/vmcore of=$(disk ${VMCORE_DISK}) bs=1M conv=notrunc,fsync || fail "the vmcore cannot be saved"
 ${init.after.join("\n")}
@@ -116,4 +114,9 @@ say "saved"
 sync
 poweroff -f
 `;
+}
+
+function copyMemory(address: number, size: number): string {
+  const blocks = `bs=4096 skip=${address / 4096} count=${size / 4096} seek=${REGION_OFFSET / 4096}`;
+  return `dd if=/dev/mem of=$(disk ${FACTS_DISK}) ${blocks} conv=notrunc,fsync`;
 }
