@@ -2,6 +2,7 @@ import { asPfn, isDumpError, latin1 } from "../bytes/index.ts";
 import type { PhysicalMemory } from "../memory/index.ts";
 
 const FIRST_KEY = "OSRELEASE=";
+const MAX_UNREADABLE = 100_000;
 
 /**
  * Finds the VMCOREINFO text in memory, for dumps whose format does not carry it (QEMU without its vmcoreinfo device,
@@ -16,13 +17,16 @@ export function findVmcoreinfo(
   const { dump } = physical;
   const page = new Uint8Array(dump.pageSize);
   let seen = 0;
+  let unreadable = 0;
   for (let pfn = dump.nextStored(asPfn(0)); pfn !== undefined; pfn = dump.nextStored(asPfn(pfn + 1))) {
     if ((++seen & 0xfff) === 0) onProgress?.("searching memory for VMCOREINFO", pfn * dump.pageSize, dump.maxPfn * dump.pageSize);
     try {
       dump.readPage(pfn, page);
     } catch (error) {
-      if (isDumpError(error)) continue;
-      throw error;
+      if (!isDumpError(error)) throw error;
+      // A file of damage: looking at each of its pages would take minutes and find nothing.
+      if (++unreadable > MAX_UNREADABLE) return undefined;
+      continue;
     }
     if (page[0] !== 0x4f || page[1] !== 0x53) continue;
     const text = latin1(page);

@@ -65,14 +65,16 @@ export class Machine implements AsyncDisposable {
   static async start(options: MachineOptions): Promise<Machine> {
     const program = await findProgram("qemu-system-x86_64");
     if (program === undefined) throw missingTool("qemu-system-x86_64");
+    options.signal?.throwIfAborted();
     const machine = new Machine(program, options);
-    try {
-      await Promise.race([machine.#qmp.ready, machine.#exited]);
-      machine.#check();
-      if (machine.#ended) throw new LabError("GUEST", `QEMU ended at once: ${machine.#stderr.trim()}`);
-    } catch (error) {
+    const ready = await machine.#qmp.ready.then(
+      () => true,
+      () => false, // QEMU's complaint is on its standard error, complete when it has ended
+    );
+    if (!ready) {
       await machine.kill();
-      throw error;
+      machine.#check();
+      throw new LabError("GUEST", `QEMU ended at once: ${machine.#stderr.trim()}`);
     }
     return machine;
   }
@@ -87,11 +89,15 @@ export class Machine implements AsyncDisposable {
     child.stdin?.on("error", () => {}); // the machine may end while something is typed
     child.stdout?.setEncoding("latin1").on("data", (text: string) => this.#hear(text));
     child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#stderr = (this.#stderr + text).slice(-4096)));
+    // A tool that ends while its machine runs must not leave it behind.
+    const killer = (): void => void child.kill("SIGKILL");
+    process.once("exit", killer);
     this.#exited = new Promise((resolve) => {
       const end = (error?: unknown): void => {
         this.#failure ??= error;
         this.#ended = true;
         clearTimeout(this.#timer);
+        process.off("exit", killer);
         for (const wake of this.#waiting) wake();
         resolve();
       };

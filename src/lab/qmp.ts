@@ -15,13 +15,17 @@ export class QmpClient {
   readonly #pending: Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }> = new Map();
   #text = "";
   #lastId = 0;
-  /** Settles when QEMU has greeted and accepts commands; never rejects before the stream ends. */
+  /** Resolves when QEMU has greeted and accepts commands, rejects when the stream ends before. */
   readonly ready: Promise<void>;
   #greeted: () => void = () => {};
+  #unheard: (error: Error) => void = () => {};
 
   constructor(stream: Duplex) {
     this.#stream = stream;
-    const greeting = new Promise<void>((resolve) => (this.#greeted = resolve));
+    const greeting = new Promise<void>((resolve, reject) => {
+      this.#greeted = resolve;
+      this.#unheard = reject;
+    });
     this.ready = greeting.then(async () => void (await this.execute("qmp_capabilities", {})));
     this.ready.catch(() => {}); // whoever awaits it hears of it
     stream.setEncoding("utf8");
@@ -46,6 +50,7 @@ export class QmpClient {
   }
 
   #end(): void {
+    this.#unheard(new LabError("GUEST", "the machine ended before it greeted"));
     for (const pending of this.#pending.values()) pending.reject(new LabError("GUEST", "the machine ended before it answered"));
     this.#pending.clear();
   }

@@ -218,11 +218,16 @@ class ElfDump implements DumpFile {
   }
 
   nextStored(pfn: Pfn): Pfn | undefined {
-    const start = pfn * this.pageSize;
-    const index = lastAtOrBelow(this.#starts, start + this.pageSize - 1);
-    if (index >= 0 && this.#ends[index]! > start) return pfn;
-    const next = this.#starts[index + 1];
-    return next === undefined ? undefined : asPfn(Math.floor(next / this.pageSize));
+    let from = pfn * this.pageSize;
+    let index = Math.max(0, lastAtOrBelow(this.#starts, from + this.pageSize - 1));
+    for (; index < this.#starts.length; index++) {
+      // A header may promise terabytes that the file does not have: a scan must not walk through them.
+      const inFile = this.#starts[index]! + Math.max(0, this.#source.size - this.#offsets[index]!);
+      const end = Math.min(this.#ends[index]!, inFile);
+      from = Math.max(from, this.#starts[index]!);
+      if (from < end) return asPfn(Math.floor(from / this.pageSize));
+    }
+    return undefined;
   }
 
   info(): InfoSection[] {
