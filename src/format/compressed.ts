@@ -84,9 +84,9 @@ export async function unpackToTemporary(
       const message = error instanceof Error ? error.message : String(error);
       if ((error as NodeJS.ErrnoException).syscall !== undefined)
         throw new DumpError("IO", `unpacking ${source.name}: ${message}`, { cause: error });
-      if (written === 0)
-        throw new DumpError("CORRUPT", `${source.name} begins like ${kind} and cannot be unpacked: ${message}`, { cause: error });
       const code = /unexpected end/i.test(message) ? "TRUNCATED" : "CORRUPT";
+      if (written === 0)
+        throw new DumpError(code, `${source.name} begins like ${kind} and nothing of it can be unpacked: ${message}`, { cause: error });
       problems.push({ code, message: `${source.name} (${kind}) breaks off after ${written} unpacked bytes: ${message}` });
     }
     return { source: new TemporarySource(path, written, source.name), problems };

@@ -1,5 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { closeSync, openSync, readSync, unlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { missingTool } from "./command.ts";
 import { LabError } from "./error.ts";
@@ -38,12 +42,15 @@ export interface MachineOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How often the console is looked at. */
+const CONSOLE_INTERVAL_MS = 25;
+
 /** Characters of console text kept; a guest that says more is broken. */
 const CONSOLE_LIMIT = 64 * 1024 * 1024;
 
 /**
  * A running QEMU machine: its console, its control channel and its end. Dispose it with `await using`; that kills what still runs.
- * Nothing is left behind in the file system: console and control go through the child's own file descriptors.
+ * Nothing is left behind in the file system: console and control go through file descriptors that the child inherits.
  */
 export class Machine implements AsyncDisposable {
   readonly #child: ChildProcess;
@@ -53,6 +60,8 @@ export class Machine implements AsyncDisposable {
   readonly #exited: Promise<void>;
   readonly #timer: NodeJS.Timeout;
   readonly #timeoutMs: number;
+  readonly #consoleFd: number = openConsole();
+  #consoleBytes = 0;
   #console = "";
   #stderr = "";
   #ended = false;
@@ -80,35 +89,47 @@ export class Machine implements AsyncDisposable {
   }
 
   private constructor(program: string, options: MachineOptions) {
-    const child = spawn(program, machineArguments(options), { stdio: ["pipe", "pipe", "pipe", "pipe"] });
+    const child = spawn(program, machineArguments(options), { stdio: ["pipe", this.#consoleFd, "pipe", "pipe"] });
     this.#child = child;
     this.#qmp = new QmpClient(child.stdio[3] as Duplex);
     this.#timeoutMs = options.timeoutMs ?? 300_000;
     this.#timer = setTimeout(() => this.#fail(this.#timeout("the machine ran", this.#timeoutMs)), this.#timeoutMs);
     options.signal?.addEventListener("abort", () => this.#fail(options.signal?.reason), { once: true });
     child.stdin?.on("error", () => {}); // the machine may end while something is typed
-    child.stdout?.setEncoding("latin1").on("data", (text: string) => this.#hear(text));
+    const listener = setInterval(() => this.#listen(), CONSOLE_INTERVAL_MS);
     child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#stderr = (this.#stderr + text).slice(-4096)));
     // A tool that ends while its machine runs must not leave it behind.
     const killer = (): void => void child.kill("SIGKILL");
     process.once("exit", killer);
     this.#exited = new Promise((resolve) => {
       const end = (error?: unknown): void => {
+        if (this.#ended) return;
         this.#failure ??= error;
-        this.#ended = true;
         clearTimeout(this.#timer);
+        clearInterval(listener);
+        this.#listen();
+        closeSync(this.#consoleFd);
+        this.#ended = true;
         process.off("exit", killer);
         for (const wake of this.#waiting) wake();
         resolve();
       };
       child.on("error", end);
-      child.on("close", () => end()); // close, not exit: the console has been read to its end
+      child.on("close", () => end()); // close, not exit: its standard error has been read to the end
     });
   }
 
-  #hear(text: string): void {
-    if (this.#console.length < CONSOLE_LIMIT) this.#console += text.replaceAll("\r", "");
-    for (const wake of this.#waiting) wake();
+  /** Takes over what the guest has written to its console since the last time. */
+  #listen(): void {
+    const chunk = Buffer.alloc(64 * 1024);
+    for (;;) {
+      const length = readSync(this.#consoleFd, chunk, 0, chunk.length, this.#consoleBytes);
+      if (length === 0) return;
+      this.#consoleBytes += length;
+      if (this.#console.length > CONSOLE_LIMIT) continue;
+      this.#console += chunk.toString("latin1", 0, length).replaceAll("\r", "");
+      for (const wake of this.#waiting) wake();
+    }
   }
 
   #fail(error: unknown): void {
@@ -211,13 +232,23 @@ export class Machine implements AsyncDisposable {
   }
 }
 
+/**
+ * A file without a name for the console's text. Not a pipe: Node's are sockets, full after some hundred writes of a byte
+ * each, and QEMU's serial port drops a character that it could not write in four attempts (hw/char/serial.c).
+ */
+function openConsole(): number {
+  const path = join(tmpdir(), `lastwords-console-${randomUUID()}`);
+  const fd = openSync(path, "wx+", 0o600);
+  unlinkSync(path);
+  return fd;
+}
+
 function machineArguments(options: MachineOptions): string[] {
   const args = ["-nodefaults", "-no-user-config", "-display", "none"];
   args.push("-accel", `tcg,thread=${options.threads}`, "-cpu", "max");
   args.push("-smp", String(options.cpus), "-m", String(options.memoryMiB));
   args.push("-kernel", options.kernel, "-initrd", options.initramfs, "-append", `console=ttyS0 ${options.append}`);
-  // signal=off: Ctrl-C is for the tool, the tool ends the machine. No logfile=: QEMU writes a chunk twice into it when
-  // the pipe was full at the first try (char/char.c logs before it retries).
+  // signal=off: Ctrl-C is for the tool, the tool ends the machine.
   args.push("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console");
   args.push("-chardev", "socket,id=control,fd=3", "-mon", "chardev=control,mode=control");
   if ((options.onReset ?? "exit") === "exit") args.push("-no-reboot");
