@@ -59,6 +59,7 @@ export class Kallsyms implements SymbolTable {
   readonly #names: LazyBytes;
   readonly #offsets: LazyBytes;
   readonly #tokens: Uint8Array[];
+  readonly #hashes: TokenHashes;
   readonly #base: bigint;
   /** Symbols before this index have small absolute values (per-CPU offsets); those from it on ascend from the base. */
   readonly #firstRelative: number;
@@ -79,6 +80,7 @@ export class Kallsyms implements SymbolTable {
     if (!(this.count >= MIN_SYMS && this.count <= MAX_SYMS))
       throw new DumpError("CORRUPT", `kallsyms_num_syms is ${this.count}, a kernel has ${MIN_SYMS} to ${MAX_SYMS}`);
     this.#tokens = readTokens(memory, tables);
+    this.#hashes = hashTokens(this.#tokens);
     // The stream's end is known only after walking it, but token_table stands behind it in every kernel.
     const span = Number(tables.token_table - tables.names);
     this.#names = LazyBytes.ofMemory(memory, tables.names, span > this.count && span < MAX_NAMES ? span : this.count * 64);
@@ -222,39 +224,42 @@ export class Kallsyms implements SymbolTable {
     return { names: unknown, byHash, filter, left: unknown.length };
   }
 
-  /** Expands the names of one block of 256 symbols, hashing as it goes, and notes those that are wanted. */
+  /** Hashes the names of one block of 256 symbols, token by token, and notes those that are wanted. */
   #scan(block: number, wanted: Wanted): void {
-    const tokens = this.#tokens;
+    const { first, rest, powers } = this.#hashes;
     const names = this.#names;
     const bytes = names.bytes;
+    const longNames = this.tables.longNames;
+    const filter = wanted.filter;
     const end = Math.min(this.count, (block + 1) * STRIDE);
     let at = this.#positionOf(block);
+    // With markers the block's bytes are read at once; without, entry by entry, since the next page may not exist.
+    const known = this.#markers !== undefined && end < this.count;
+    if (known) names.ensure(at, Math.min(names.length, this.#positionOf(block + 1)));
     for (let index = block * STRIDE; index < end; index++) {
       if (at + 2 > names.length)
         throw new DumpError("CORRUPT", `kallsyms_names: symbol ${index} of ${this.count} is beyond ${names.length} bytes`);
-      names.ensure(at, at + 2);
+      if (!known) names.ensure(at, at + 2);
       let length = bytes[at]!;
       let next = at + 1;
-      if (this.tables.longNames && length & 0x80) {
+      if (longNames && length & 0x80) {
         length = (length & 0x7f) | (bytes[next]! << 7);
         next++;
       }
-      if (next + length > names.length)
+      const stop = next + length;
+      if (stop > names.length)
         throw new DumpError(
           "CORRUPT",
           `kallsyms_names: symbol ${index} has a name of ${length} tokens, beyond the table's ${names.length} bytes`,
         );
-      names.ensure(next, next + length);
-      let hash = 0x811c9dc5;
+      if (!known) names.ensure(next, stop);
       // The first character is the type letter.
-      let skip = 1;
-      for (let i = 0; i < length; i++) {
-        const token = tokens[bytes[next + i]!]!;
-        for (let k = skip; k < token.length; k++) hash = Math.imul(hash ^ token[k]!, 0x01000193);
-        if (token.length > 0) skip = 0;
+      let hash = length === 0 ? 0 : first[bytes[next]!]!;
+      for (let i = next + 1; i < stop; i++) {
+        const token = bytes[i]!;
+        hash = (Math.imul(hash, powers[token]!) + rest[token]!) | 0;
       }
-      hash &= 0x7fffffff;
-      if (wanted.filter[(hash & 0xffff) >> 3]! & (1 << (hash & 7))) {
+      if (filter[(hash & 0xffff) >> 3]! & (1 << (hash & 7))) {
         const same = wanted.byHash.get(hash);
         const name = same && this.#expand(at).slice(1);
         if (name !== undefined && same!.includes(name) && this.#found.get(name) === undefined) {
@@ -262,7 +267,7 @@ export class Kallsyms implements SymbolTable {
           wanted.left--;
         }
       }
-      at = next + length;
+      at = stop;
     }
     // Walking in order gives the positions for nothing.
     if (!this.#markers && block === this.#walkedBlocks && block + 1 < this.#positions.length) {
@@ -300,11 +305,34 @@ export class Kallsyms implements SymbolTable {
   }
 }
 
-/** FNV-1a over Latin-1 characters, cut to 31 bits. */
+/** Base of the polynomial that names are hashed by, modulo 2^32. */
+const HASH_BASE = 0x01000193;
+
+/** sum of c[i] * base^(n - 1 - i): the hash of two parts follows from their hashes, so a token costs one step. */
 function hashOf(name: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
-  return hash & 0x7fffffff;
+  let hash = 0;
+  for (let i = 0; i < name.length; i++) hash = (Math.imul(hash, HASH_BASE) + name.charCodeAt(i)) | 0;
+  return hash;
+}
+
+/** What a token adds to a hash: as a name's first (without the type letter) or later, and the base to its length. */
+interface TokenHashes {
+  readonly first: Int32Array;
+  readonly rest: Int32Array;
+  readonly powers: Int32Array;
+}
+
+function hashTokens(tokens: readonly Uint8Array[]): TokenHashes {
+  const hashes: TokenHashes = { first: new Int32Array(256), rest: new Int32Array(256), powers: new Int32Array(256) };
+  tokens.forEach((token, i) => {
+    const text = String.fromCharCode(...token);
+    hashes.first[i] = hashOf(text.slice(1));
+    hashes.rest[i] = hashOf(text);
+    let power = 1;
+    for (let k = 0; k < token.length; k++) power = Math.imul(power, HASH_BASE);
+    hashes.powers[i] = power;
+  });
+  return hashes;
 }
 
 /**

@@ -50,7 +50,7 @@ export function runCommand(program: string, args: readonly string[], options: Co
         if (error === null) return resolve(stdout);
         if (error.code === "ENOENT") return reject(missingTool(program));
         const said = stderr.toString("utf8").trim().split("\n").slice(-4).join("; ");
-        reject(new Error(`${program} ${args.slice(0, 3).join(" ")}: ${said === "" ? error.message : said}`, { cause: error }));
+        reject(new Error(`${program}: ${said === "" ? error.message : said}`, { cause: error }));
       },
     );
     child.stdin?.on("error", () => {}); // a program that does not read its input says so by its exit code

@@ -31,10 +31,11 @@ export async function fetchDebugVmlinux(kernel: LabKernel, options: FetchOptions
   try {
     // All of the package is unpacked: its modules' debug data is large, and dpkg-deb knows every compression it may have.
     await archive.unpack([found], join(work, "root"));
-    const paths = await readdir(join(work, "root"), { recursive: true });
-    const vmlinux = paths.find((path) => /(^|\/)vmlinux(-[^/]*)?$/.test(path) && !path.includes("/kernel/"));
+    // Debian keeps it under usr/lib/debug, with links of the same name elsewhere that lead out of the package.
+    const entries = await readdir(join(work, "root"), { recursive: true, withFileTypes: true });
+    const vmlinux = entries.find((entry) => entry.isFile() && /^vmlinux(-.*)?$/.test(entry.name));
     if (vmlinux === undefined) throw new LabError("UNREACHABLE", `${name} has no vmlinux in it`);
-    await rename(join(work, "root", vmlinux), file);
+    await rename(join(vmlinux.parentPath, vmlinux.name), file);
     return file;
   } finally {
     await rm(work, { recursive: true, force: true });
