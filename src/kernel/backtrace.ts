@@ -75,6 +75,16 @@ export function backtraceOfSleeper(kernel: Kernel, task: Task): Backtrace {
   return walk(kernel, start, task);
 }
 
+/**
+ * What is left on the stack of a task that was running on a CPU which gave no registers: where it was is not known,
+ * and thread.sp is of long ago. All of it is guessed.
+ */
+export function backtraceWithoutRegisters(kernel: Kernel, task: Task): Backtrace {
+  if (task.stack === undefined) return { frames: [], end: "no-stack" };
+  const top = asVaddr(task.stack + BigInt(threadSize(kernel)));
+  return { frames: guessFrames(kernel, task.stack, top, MAX_GUESSES).map((frame) => nameFrame(kernel, frame)), end: "no-start" };
+}
+
 function walk(kernel: Kernel, start: UnwindStart, task: Task | undefined): Backtrace {
   const unwound = unwind(kernel, start);
   const frames = unwound.frames.map((frame) => nameFrame(kernel, frame));

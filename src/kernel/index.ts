@@ -3,7 +3,15 @@ export type { Missing } from "./missing.ts";
 export { orMissing } from "./missing.ts";
 export { type Cpu, readCpus, runQueueClock } from "./cpu.ts";
 export { readTasks, type Task, TaskReader, type TaskState } from "./task.ts";
-export { type Backtrace, backtraceFromRegisters, backtraceOfSleeper, describeFrame, type Frame, threadSize } from "./backtrace.ts";
+export {
+  type Backtrace,
+  backtraceFromRegisters,
+  backtraceOfSleeper,
+  backtraceWithoutRegisters,
+  describeFrame,
+  type Frame,
+  threadSize,
+} from "./backtrace.ts";
 export { type KernelLog, logPrefix, type LogRecord, logText, readLog } from "./printk.ts";
 export type { Module } from "./module.ts";
 export { moduleBtf } from "./module.ts";

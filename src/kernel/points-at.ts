@@ -1,7 +1,8 @@
-import { asVaddr, hex, type Vaddr } from "../bytes/index.ts";
+import { asVaddr, hex, isDumpError, type Vaddr } from "../bytes/index.ts";
 import { threadSize } from "./backtrace.ts";
 import type { Kernel } from "./kernel.ts";
 import { directMapOffset, slabObjectAt } from "./page.ts";
+import { cpusInMask, perCpu } from "./percpu.ts";
 import type { Task } from "./task.ts";
 
 /** Kernel errors return as -1 to -4095 (linux:include/linux/err.h:MAX_ERRNO). */
@@ -65,8 +66,8 @@ export function pointsAt(kernel: Kernel, value: bigint, tasks: readonly Task[]):
   const place = kernel.find(address);
   if (place)
     return `${kernel.isText(address) ? "" : "data "}${place.name}+${hex(place.offset)}${place.module === undefined ? "" : ` [${place.module}]`}`;
-  const stack = stackOf(kernel, address, tasks);
-  if (stack) return stack;
+  const stack = stackOf(kernel, address, tasks) ?? irqStackOf(kernel, address);
+  if (stack !== undefined) return stack;
   const object = slabObjectAt(kernel, address);
   if (object) return `slab ${object.cache}+${hex(object.offset)}${object.cache === "task_struct" ? taskAt(object.object, tasks) : ""}`;
   const physical = directMapOffset(kernel, address);
@@ -92,4 +93,25 @@ function stackOf(kernel: Kernel, address: Vaddr, tasks: readonly Task[]): string
   const size = BigInt(threadSize(kernel));
   const owner = tasks.find((task) => task.stack !== undefined && address >= task.stack && address < task.stack + size);
   return owner && `stack of ${owner.comm} (pid ${owner.pid}), ${hex(owner.stack! + size - address)} from its base`;
+}
+
+/** Interrupt stacks of x86-64 are as large as those of tasks without KASAN (linux:arch/x86/include/asm/page_64_types.h:IRQ_STACK_SIZE). */
+const IRQ_STACK_SIZE = 16384n;
+
+/** The interrupt stack of a CPU: hardirq_stack_ptr (in pcpu_hot from 6.2 to 6.14) is at or just below its top. */
+function irqStackOf(kernel: Kernel, address: Vaddr): string | undefined {
+  const hot = kernel.symbol("pcpu_hot");
+  const variable = kernel.symbol("hardirq_stack_ptr") ?? hot;
+  if (variable === undefined) return undefined;
+  try {
+    const offset = variable === hot ? kernel.types.find("pcpu_hot", "hardirq_stack_ptr")?.offset : 0;
+    if (offset === undefined) return undefined;
+    for (const cpu of cpusInMask(kernel, "__cpu_present_mask")) {
+      const top = kernel.memory.pointer(asVaddr(perCpu(kernel, variable, cpu) + BigInt(offset)));
+      if (top !== 0n && address <= top + 8n && address > top - IRQ_STACK_SIZE) return `interrupt stack of CPU ${cpu}`;
+    }
+  } catch (error) {
+    if (!isDumpError(error)) throw error;
+  }
+  return undefined;
 }

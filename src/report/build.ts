@@ -5,6 +5,7 @@ import {
   type Backtrace,
   backtraceFromRegisters,
   backtraceOfSleeper,
+  backtraceWithoutRegisters,
   type Cpu,
   describeTaint,
   type Frame,
@@ -162,7 +163,7 @@ export function traceTasks(kernel: Kernel, cpus: readonly Cpu[]): TracedTask[] {
 /** The trace of a task, given the CPU it runs on, if it does. */
 export function traceOf(kernel: Kernel, task: Task, cpu: Cpu | undefined): Backtrace {
   if (cpu?.registers) return backtraceFromRegisters(kernel, cpu.registers, task);
-  return backtraceOfSleeper(kernel, task);
+  return cpu ? backtraceWithoutRegisters(kernel, task) : backtraceOfSleeper(kernel, task);
 }
 
 function receipt<T>(receipts: Record<string, Receipt>, pointer: string, source: Sourced<unknown>, value: T): T {
@@ -259,7 +260,7 @@ function currentOf(kernel: Kernel, cpu: Cpu, tasks: readonly TracedTask[]): { ta
       ? undefined
       : orMissing(kernel.missing, `task of CPU ${cpu.cpu}`, "what ran there is not known", () => new TaskReader(kernel).read(cpu.current!));
   if (cpu.registers) return { task, trace: backtraceFromRegisters(kernel, cpu.registers, task) };
-  return { task, trace: task ? backtraceOfSleeper(kernel, task) : { frames: [], end: "no-start" } };
+  return { task, trace: task ? backtraceWithoutRegisters(kernel, task) : { frames: [], end: "no-start" } };
 }
 
 function cpuOf(kernel: Kernel, cpu: Cpu, tasks: readonly TracedTask[]): CpuReport {
@@ -272,6 +273,9 @@ function cpuOf(kernel: Kernel, cpu: Cpu, tasks: readonly TracedTask[]): CpuRepor
     end: trace.end,
   };
 }
+
+/** Registers that never hold an address. */
+const NO_ADDRESS: ReadonlySet<string> = new Set(["flags", "orig_ax", "cs", "ss", "ds", "es", "fs", "gs"]);
 
 /** Entry code of exceptions (not of interrupts): registers saved there are those of the fault. */
 const EXCEPTION_ENTRY =
@@ -319,7 +323,10 @@ function panicOf(
     registers:
       kernel && fault
         ? Object.fromEntries(
-            [...fault].map(([name, value]) => [name, { value: `0x${hex16(value)}`, pointsAt: pointsAt(kernel, value, allTasks) ?? null }]),
+            [...fault].map(([name, value]) => [
+              name,
+              { value: `0x${hex16(value)}`, pointsAt: NO_ADDRESS.has(name) ? null : (pointsAt(kernel, value, allTasks) ?? null) },
+            ]),
           )
         : null,
     code: kernel && fault ? faultingCode(kernel, fault) : null,
