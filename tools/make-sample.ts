@@ -87,7 +87,11 @@ for (const { pid } of report.tasks) {
   const alone = new Kernel(recording);
   const running = readCpus(alone);
   const task = readTasks(alone).find((t) => t.pid === pid)!;
-  traceOf(alone, task, running.find((cpu) => cpu.current === task.address));
+  traceOf(
+    alone,
+    task,
+    running.find((cpu) => cpu.current === task.address),
+  );
 }
 traceTasks(new Kernel(recording), cpus);
 // The release string for other tools, and all functions by name, so that a changed search order finds its pages.

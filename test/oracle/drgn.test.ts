@@ -74,7 +74,7 @@ const KNOWN: readonly {
     reason:
       "drgn had no debug info of Debian's modules and shows the bare address of a frame in a module; we name it from the module's own symbols",
     fits: (mine, theirs) =>
-      mine.length === theirs.length && mine.every((name, i) => name === theirs[i] || /^0xffffffffc0/.test(theirs[i]!)),
+      mine.length === theirs.length && mine.every((name, i) => name === theirs[i] || theirs[i]!.startsWith("0xffffffffc0")),
   },
   {
     dump: /debian-5\.10-nmi|debian-7\.2-irq|lab|dumps/,
