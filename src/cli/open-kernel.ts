@@ -1,9 +1,11 @@
 /** Opens a dump and its kernel as the options common to all dump commands say. */
-import { readFileSync } from "node:fs";
-import { DumpError, isDumpError } from "../bytes/index.ts";
-import { openDump, type OpenedDump, type OpenOptions, readStats } from "../format/index.ts";
+import { DumpError, isDumpError, latin1, readExactly } from "../bytes/index.ts";
+import { FileSource, openDump, type OpenedDump, type OpenOptions, readStats } from "../format/index.ts";
 import { Kernel, type KernelOptions, parseSystemMap, readVmlinux } from "../kernel/index.ts";
 import type { Context, DumpArgs } from "./table.ts";
+
+/** A System.map or BTF blob is a few megabytes. */
+const MAX_GIVEN = 64 * 1024 * 1024;
 
 /** What formats are opened with. */
 export function openOptions(context: Context, args: DumpArgs): OpenOptions {
@@ -17,34 +19,57 @@ export async function openDumpOf(context: Context, args: DumpArgs, files: readon
   return opened;
 }
 
-/** The files that the user gave beside the dump, read. @throws IO or CORRUPT naming the file. */
+/** The files that the user gave beside the dump, read. @throws IO, UNSUPPORTED or CORRUPT naming the file. */
 export function kernelOptions(context: Context, args: DumpArgs): KernelOptions {
-  const vmlinux = args.vmlinux === undefined ? undefined : readVmlinux(readGiven(args.vmlinux), args.vmlinux);
-  const btf = args.btf === undefined ? vmlinux?.btf : btfOf(readGiven(args.btf), args.btf);
-  const symbols = args.symbols === undefined ? vmlinux?.symbols : parseSystemMap(readGiven(args.symbols).toString("latin1"), args.symbols);
+  const vmlinux = args.vmlinux === undefined ? undefined : vmlinuxOf(args.vmlinux);
+  const btf = args.btf === undefined ? vmlinux?.btf : btfOf(args.btf);
+  const symbols = args.symbols === undefined ? vmlinux?.symbols : parseSystemMap(latin1(contentOf(args.symbols)), args.symbols);
   return { onProgress: context.progress, ...(btf === undefined ? {} : { btf }), ...(symbols === undefined ? {} : { symbols }) };
 }
 
-/** A raw blob begins with the magic of BTF; anything else must be an ELF file with a .BTF section. */
-function btfOf(bytes: Buffer, path: string): Uint8Array {
-  if (bytes[0] === 0x9f && bytes[1] === 0xeb) return bytes;
-  if (bytes[0] === 0xeb && bytes[1] === 0x9f) return bytes;
-  const btf = readVmlinux(bytes, path).btf;
-  if (!btf) throw new DumpError("UNSUPPORTED", `${path} has no .BTF section`);
-  return btf;
-}
-
-function readGiven(path: string): Buffer {
+function vmlinuxOf(path: string): ReturnType<typeof readVmlinux> {
+  const source = new FileSource(path);
   try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new DumpError("IO", `cannot read ${path}: ${error instanceof Error ? error.message : error}`, { cause: error });
+    return readVmlinux(source);
+  } finally {
+    source.close();
   }
 }
 
-/** Opens the kernel in a dump. @throws what {@link Kernel} throws. */
+/** A raw blob begins with the magic of BTF, in either byte order; anything else must be an ELF file with a .BTF section. */
+function btfOf(path: string): Uint8Array {
+  const source = new FileSource(path);
+  try {
+    const magic = new Uint8Array(2);
+    source.read(0, magic);
+    if ((magic[0] === 0x9f && magic[1] === 0xeb) || (magic[0] === 0xeb && magic[1] === 0x9f))
+      return readExactly(source, 0, source.size, path, MAX_GIVEN);
+    const { btf } = readVmlinux(source);
+    if (!btf) throw new DumpError("UNSUPPORTED", `${path} has no .BTF section`);
+    return btf;
+  } finally {
+    source.close();
+  }
+}
+
+function contentOf(path: string): Uint8Array {
+  const source = new FileSource(path);
+  try {
+    return readExactly(source, 0, source.size, path, MAX_GIVEN);
+  } finally {
+    source.close();
+  }
+}
+
+/** Opens the kernel in a dump. @throws what {@link Kernel} throws, and what a wrong file of the user's throws. */
 export function openKernel(context: Context, args: DumpArgs, opened: OpenedDump): Kernel {
   return new Kernel(opened.dump, kernelOptions(context, args));
+}
+
+/** As {@link openKernel}, with the failure as a value: a report can go on. A wrong file of the user's is thrown all the same. */
+export function tryKernel(context: Context, args: DumpArgs, opened: OpenedDump): { value: Kernel } | { failure: DumpError } {
+  const options = kernelOptions(context, args);
+  return attempt(() => new Kernel(opened.dump, options));
 }
 
 /** Fills in what `--stats` prints. */

@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type DumpError, isDumpError, latin1, DumpError as Failure } from "../bytes/index.ts";
-import { type DumpProblem, FileSource, openDump, type OpenedDump, type OpenOptions, recognise } from "../format/index.ts";
+import { type DumpProblem, FileSource, openDump, type OpenedDump, type OpenOptions, reason, recognise } from "../format/index.ts";
 
 /** What a file turned out to be. */
 export type PieceKind = "dump" | "log" | "other";
@@ -87,7 +87,7 @@ function addFiles(path: string, files: string[], depth: number): void {
   try {
     stat = statSync(path);
   } catch (error) {
-    throw new Failure("IO", `cannot open ${path}: ${error instanceof Error ? error.message : error}`, { cause: error });
+    throw new Failure("IO", `cannot open ${path}: ${reason(error)}`);
   }
   if (!stat.isDirectory()) {
     files.push(path);

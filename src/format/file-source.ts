@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { getSystemErrorMessage } from "node:util";
 import { type ByteSource, DumpError } from "../bytes/index.ts";
 
 /** Small reads go through blocks of this size; larger ones straight to the system. */
@@ -30,7 +31,7 @@ export class FileSource implements ByteSource {
     try {
       this.#fd = openSync(path, "r");
     } catch (error) {
-      throw new DumpError("IO", `cannot open ${path}: ${reason(error)}`, { cause: error });
+      throw new DumpError("IO", `cannot open ${path}: ${reason(error)}`);
     }
     try {
       const stat = fstatSync(this.#fd);
@@ -108,10 +109,7 @@ export class FileSource implements ByteSource {
       try {
         got = readSync(this.#fd, into, done, length - done, offset + done);
       } catch (error) {
-        throw new DumpError("IO", `reading ${length} bytes at ${offset} of ${this.name} failed: ${reason(error)}`, {
-          at: offset,
-          cause: error,
-        });
+        throw new DumpError("IO", `reading ${length} bytes at ${offset} of ${this.name} failed: ${reason(error)}`, { at: offset });
       }
       readStats.calls++;
       if (got === 0) break;
@@ -128,6 +126,8 @@ export class FileSource implements ByteSource {
   }
 }
 
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** The system's words without the call's details: "no such file or directory". */
+export function reason(error: unknown): string {
+  const { errno, message } = error as NodeJS.ErrnoException;
+  return typeof errno === "number" ? getSystemErrorMessage(errno) : (message ?? String(error));
 }

@@ -1,4 +1,4 @@
 export type { DumpFile, DumpProblem, ElfNote, FormatProbe, InfoSection, OpenOptions, PageState } from "./dump.ts";
 export { openDump, openSources, recognise, type OpenedDump } from "./open.ts";
-export { FileSource, readStats, type ReadStats } from "./file-source.ts";
+export { FileSource, readStats, reason, type ReadStats } from "./file-source.ts";
 export { NT_VMCOREDD } from "./elf/index.ts";

@@ -1,11 +1,13 @@
 /** Symbols and types from files that the user gives where the dump lacks them. */
-import { DumpError, Fields, latin1 } from "../bytes/index.ts";
+import { type ByteSource, DumpError, Fields, latin1, readExactly } from "../bytes/index.ts";
 import type { KernelOptions } from "./kernel.ts";
 
 type GivenSymbols = NonNullable<KernelOptions["symbols"]>;
 
 const SHT_SYMTAB = 2;
 const MAX_SECTIONS = 10_000;
+/** .symtab, .strtab and .BTF of a distribution's kernel are 4 to 10 MB each. */
+const MAX_SECTION = 64 * 1024 * 1024;
 const MAX_SYMBOLS = 4_000_000;
 
 /**
@@ -24,50 +26,39 @@ export function parseSystemMap(text: string, path: string): GivenSymbols {
 }
 
 /**
- * Reads the .BTF section and the symbol table of a vmlinux (ELF64). DWARF is not looked at.
+ * Reads the .BTF section and the symbol table of a vmlinux (ELF64), and nothing else of it: DWARF is hundreds of megabytes.
  *
- * @throws UNSUPPORTED when it is no ELF64 file, CORRUPT when its tables reach outside it.
+ * @throws UNSUPPORTED when it is no ELF64 file, CORRUPT or TRUNCATED when its tables reach outside it.
  */
-export function readVmlinux(bytes: Uint8Array, path: string): { btf: Uint8Array | undefined; symbols: GivenSymbols | undefined } {
-  if (bytes.length < 64 || bytes[0] !== 0x7f || bytes[1] !== 0x45 || bytes[2] !== 0x4c || bytes[3] !== 0x46 || bytes[4] !== 2) {
+export function readVmlinux(source: ByteSource): { btf: Uint8Array | undefined; symbols: GivenSymbols | undefined } {
+  const path = source.name;
+  const head = new Uint8Array(64);
+  if (source.read(0, head) < 64 || head[0] !== 0x7f || head[1] !== 0x45 || head[2] !== 0x4c || head[3] !== 0x46 || head[4] !== 2) {
     throw new DumpError("UNSUPPORTED", `${path} is no 64-bit ELF file; a compressed vmlinuz must be unpacked first`);
   }
-  const fields = new Fields(bytes, bytes[5] === 1, 8, path);
-  const shoff = fields.u64n(40);
-  const shentsize = fields.u16(58);
-  const shnum = fields.u16(60);
-  const shstrndx = fields.u16(62);
-  if (shnum > MAX_SECTIONS || shentsize < 64 || shoff + shnum * shentsize > bytes.length) {
-    throw new DumpError(
-      "CORRUPT",
-      `${path}: ${shnum} section headers of ${shentsize} bytes at ${shoff} do not fit its ${bytes.length} bytes`,
-    );
-  }
-  const section = (index: number): { name: number; type: number; offset: number; size: number; link: number } => {
-    const at = shoff + index * shentsize;
-    return {
-      name: fields.u32(at),
-      type: fields.u32(at + 4),
-      offset: fields.u64n(at + 24),
-      size: fields.u64n(at + 32),
-      link: fields.u32(at + 40),
-    };
-  };
-  const content = (index: number): Uint8Array => {
-    const { offset, size } = section(index);
-    if (offset + size > bytes.length)
-      throw new DumpError("CORRUPT", `${path}: section ${index} needs bytes ${offset} to ${offset + size}, the file has ${bytes.length}`);
-    return bytes.subarray(offset, offset + size);
-  };
+  const header = new Fields(head, head[5] === 1, 8, path);
+  const shoff = header.u64n(40);
+  const shentsize = header.u16(58);
+  const shnum = header.u16(60);
+  const shstrndx = header.u16(62);
+  if (shnum > MAX_SECTIONS || shentsize < 64) throw new DumpError("CORRUPT", `${path} has ${shnum} section headers of ${shentsize} bytes`);
   if (shnum === 0 || shstrndx >= shnum) throw new DumpError("CORRUPT", `${path} has no section names`);
+  const table = new Fields(readExactly(source, shoff, shnum * shentsize, `section headers of ${path}`), header.littleEndian, 8, path);
+  const content = (index: number): Uint8Array => {
+    const at = index * shentsize;
+    return readExactly(source, table.u64n(at + 24), table.u64n(at + 32), `section ${index} of ${path}`, MAX_SECTION);
+  };
   const names = content(shstrndx);
   let btf: Uint8Array | undefined;
   let symbols: GivenSymbols | undefined;
   for (let index = 0; index < shnum; index++) {
-    const { name, type, link } = section(index);
+    const at = index * shentsize;
+    const name = table.u32(at);
+    const link = table.u32(at + 40);
     if (latin1(names.subarray(name, name + 8)) === ".BTF") btf = content(index);
-    if (type === SHT_SYMTAB && link < shnum)
-      symbols = readSymtab(new Fields(content(index), fields.littleEndian, 8, `${path}: .symtab`), content(link));
+    if (table.u32(at + 4) === SHT_SYMTAB && link < shnum) {
+      symbols = readSymtab(new Fields(content(index), header.littleEndian, 8, `${path}: .symtab`), content(link));
+    }
   }
   return { btf, symbols };
 }

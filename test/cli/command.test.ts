@@ -116,3 +116,18 @@ describe("wrong input", () => {
     expect(err).toContain("the dump has no task 99999");
   });
 });
+
+describe("files that the user gives", () => {
+  const path = join("samples", "evidence-6.1-oops.vmcore");
+
+  test.each([
+    ["--vmlinux", path, 5, "is no 64-bit ELF file"],
+    ["--btf", "README.md", 5, "is no 64-bit ELF file"],
+    ["--symbols", "README.md", 1, "it is no System.map"],
+    ["--vmlinux", "/nonexistent", 1, "no such file"],
+  ])("%s %s is refused in words", async (option, file, status, words) => {
+    const { code, out, err } = await runMain(["report", path, option, file]);
+    expect({ code, out }).toEqual({ code: status, out: "" });
+    expect(err).toContain(words);
+  });
+});

@@ -2,7 +2,7 @@ import { type InfoSection } from "../../format/index.ts";
 import { type Kernel, orMissing, readClocks, readLog, readSettings, readUptime, readUtsName } from "../../kernel/index.ts";
 import { describeSeconds } from "../../report/index.ts";
 import { exitCode } from "../exit-code.ts";
-import { attempt, openDumpOf, openKernel, recordStats } from "../open-kernel.ts";
+import { openDumpOf, recordStats, tryKernel } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
 import { escapeControl } from "../terminal.ts";
 
@@ -11,7 +11,7 @@ export async function run(context: Context, args: Args<"info">): Promise<number>
   const opened = await openDumpOf(context, args, args.files);
   const { dump } = opened;
   try {
-    const result = attempt(() => openKernel(context, args, opened));
+    const result = tryKernel(context, args, opened);
     const sections: InfoSection[] = [];
     if ("value" in result) sections.push(kernelSection(result.value));
     else context.note(`the kernel cannot be understood: ${result.failure.message}`);

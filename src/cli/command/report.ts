@@ -3,7 +3,7 @@ import { collectEvidence } from "../../evidence/index.ts";
 import type { Kernel } from "../../kernel/index.ts";
 import { buildReport, renderReport, type Report } from "../../report/index.ts";
 import { exitCode } from "../exit-code.ts";
-import { attempt, openKernel, openOptions, recordStats } from "../open-kernel.ts";
+import { openOptions, recordStats, tryKernel } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
 import { escapeControl } from "../terminal.ts";
 
@@ -15,7 +15,7 @@ export async function run(context: Context, args: Args<"report">): Promise<numbe
     let kernelFailure: Report["missing"][number] | undefined;
     const opened = evidence.dump;
     if (opened) {
-      const result = attempt(() => openKernel(context, args, opened));
+      const result = tryKernel(context, args, opened);
       if ("value" in result) kernel = result.value;
       else {
         const { code, message } = result.failure;
