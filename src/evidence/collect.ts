@@ -90,7 +90,8 @@ function addFiles(path: string, files: string[], depth: number): void {
     throw new Failure("IO", `cannot open ${path}: ${reason(error)}`);
   }
   if (!stat.isDirectory()) {
-    files.push(path);
+    // Within a folder only files are evidence; a device or pipe is read when it is named itself.
+    if (depth === 0 || stat.isFile()) files.push(path);
     return;
   }
   if (depth >= MAX_DEPTH) return;

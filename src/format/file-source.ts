@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { getSystemErrorMessage } from "node:util";
 import { type ByteSource, DumpError } from "../bytes/index.ts";
 
@@ -29,20 +29,16 @@ export class FileSource implements ByteSource {
   constructor(path: string) {
     this.name = path;
     try {
-      this.#fd = openSync(path, "r");
-    } catch (error) {
-      throw new DumpError("IO", `cannot open ${path}: ${reason(error)}`);
-    }
-    try {
-      const stat = fstatSync(this.#fd);
+      // Asked before opening: to open a pipe is to wait for its writer.
+      const stat = statSync(path);
       if (stat.isDirectory()) throw new DumpError("IO", `${path} is a directory, a dump file is wanted`);
-      this.size = stat.isBlockDevice() || stat.isCharacterDevice() ? this.#probeSize() : stat.size;
-      if (stat.isFIFO() || stat.isSocket()) {
+      if (stat.isFIFO() || stat.isSocket())
         throw new DumpError("IO", `${path} is a pipe; a dump is read at many places, so save it to a file first`);
-      }
+      this.#fd = openSync(path, "r");
+      this.size = stat.isFile() ? stat.size : this.#probeSize();
     } catch (error) {
-      closeSync(this.#fd);
-      throw error;
+      if (error instanceof DumpError) throw error;
+      throw new DumpError("IO", `cannot open ${path}: ${reason(error)}`);
     }
   }
 

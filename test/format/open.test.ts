@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -82,6 +83,11 @@ describe("what is no dump", () => {
   test("no such file, a folder", async () => {
     await expect(openDump([join(folder, "absent")])).rejects.toMatchObject({ code: "IO" });
     await expect(openDump([folder])).rejects.toMatchObject({ code: "IO" });
+  });
+
+  test("a pipe is refused at once, not waited for", async () => {
+    execFileSync("mkfifo", [join(folder, "pipe")]);
+    await expect(openDump([join(folder, "pipe")])).rejects.toMatchObject({ code: "IO" });
   });
 
   test("any file is a raw image when the user says so", async () => {
