@@ -224,7 +224,7 @@ export const commands = {
     group: "look",
     summary: "show what a dump is: kernel, machine, format, coverage",
     description: [
-      "The kernel's release, build ID and uptime come first, then the machine, the format and headers of the dump file, how many pages it stores, and anything found wrong with it.",
+      "The kernel's release, build ID and uptime come first, then the format of the dump and everything in its headers, then VMCOREINFO. What is wrong with the file is noted on standard error.",
     ],
     aliases: ["sys"],
     operands: {
@@ -305,7 +305,7 @@ export const commands = {
     group: "look",
     summary: "list the tasks of the crashed kernel",
     description: [
-      "One line for each task: process id, parent, CPU, address of its `task_struct`, state, memory and name. A `>` marks the task that was running on its CPU.",
+      "One line for each task: process id, parent, CPU, address of its `task_struct`, state and name, in brackets for kernel threads. A `>` marks the task that was running on its CPU.",
     ],
     operands: {
       files: { type: "file", name: "FILE", repeat: true, about: "The dump; several files are the parts of one split dump." },
@@ -361,7 +361,7 @@ export const commands = {
   mod: {
     group: "look",
     summary: "list the modules of the crashed kernel",
-    description: ["One line for each loaded module: address, size, taint flags, build ID and name."],
+    description: ["One line for each loaded module: address of its `struct module`, base and size of its memory, state, taint flags, name, and the modules that use it."],
     operands: {
       files: { type: "file", name: "FILE", repeat: true, about: "The dump; several files are the parts of one split dump." },
     },

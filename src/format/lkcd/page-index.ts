@@ -1,5 +1,5 @@
-/** Most pages that are indexed: 128 GiB of 4 KiB pages, for which the index takes 400 MiB. */
-export const MAX_PAGES: number = 2 ** 25;
+/** Most pages that are indexed: 16 GiB of 4 KiB pages, for which the index takes 50 MiB. LKCD is of machines of that size. */
+export const MAX_PAGES: number = 2 ** 22;
 /** Frame numbers are kept in 32 bits. */
 export const MAX_PFN = 0xffff_ffff;
 
