@@ -361,7 +361,9 @@ export const commands = {
   mod: {
     group: "look",
     summary: "list the modules of the crashed kernel",
-    description: ["One line for each loaded module: address of its `struct module`, base and size of its memory, state, taint flags, name, and the modules that use it."],
+    description: [
+      "One line for each loaded module: address of its `struct module`, base and size of its memory, state, taint flags, name, and the modules that use it.",
+    ],
     operands: {
       files: { type: "file", name: "FILE", repeat: true, about: "The dump; several files are the parts of one split dump." },
     },

@@ -237,6 +237,11 @@ export function escapeControl(text: string): string {
   });
 }
 
+/** {@link escapeControl} for what must stay on one line: a name with a line feed could forge a line of the output. */
+export function escapeLine(text: string): string {
+  return escapeControl(text).replaceAll("\n", "\\x0a").replaceAll("\t", "\\x09");
+}
+
 /** Columns that a text takes on a terminal, without its escape sequences. Wide characters count two. */
 export function displayWidth(text: string): number {
   // Nearly all text is printable ASCII.

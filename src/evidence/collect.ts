@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type DumpError, isDumpError, latin1, DumpError as Failure } from "../bytes/index.ts";
+import { type DumpError, isDumpError, latin1, utf8, DumpError as Failure } from "../bytes/index.ts";
 import { type DumpProblem, FileSource, openDump, type OpenedDump, type OpenOptions, reason, recognise } from "../format/index.ts";
 
 /** What a file turned out to be. */
@@ -71,9 +71,23 @@ export async function collectEvidence(paths: readonly string[], options: OpenOpt
       }
     }
   }
-  const log = pieces.find((piece) => piece.kind === "log");
+  const log = chooseLog(pieces.filter((piece) => piece.kind === "log"));
   if (!dump && !log && failure) throw failure;
-  return { pieces, dump, log: log && { path: log.path, text: readText(log.path) } };
+  return { pieces, dump, log };
+}
+
+/** Words of the kernel at its end; a log that has none of them is of another boot, or of the capture kernel. */
+const LAST_WORDS = /Kernel panic - not syncing|Oops: |BUG: |kernel BUG at|general protection fault|Unable to handle kernel/;
+
+/** The first log with a crash in it, else the first. */
+function chooseLog(pieces: readonly EvidencePiece[]): Evidence["log"] {
+  let first: Evidence["log"];
+  for (const { path } of pieces) {
+    const log = { path, text: readText(path) };
+    if (LAST_WORDS.test(log.text)) return log;
+    first ??= log;
+  }
+  return first;
 }
 
 function noteProblem(pieces: readonly EvidencePiece[], problem: DumpProblem): void {
@@ -134,8 +148,8 @@ function readText(path: string): string {
     const start = Math.max(0, source.size - MAX_LOG);
     const bytes = new Uint8Array(source.size - start);
     source.read(start, bytes);
-    // Latin-1 keeps every byte; a NUL in the middle is no end.
-    return latin1(bytes.map((byte) => (byte === 0 ? 0x20 : byte)));
+    // A NUL in the middle is no end; a serial console ends lines with carriage returns.
+    return utf8(latin1(bytes.map((byte) => (byte === 0 ? 0x20 : byte)))).replaceAll("\r\n", "\n");
   } finally {
     source.close();
   }

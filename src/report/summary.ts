@@ -14,52 +14,63 @@ export function summarise(report: Report): string {
         : "The log holds no crash of a kernel."
       : `${who} had not crashed: no panic is recorded${when === "" ? "" : `; the dump was taken${when}`}.`;
   }
+  const what = plainWords(report);
   const place = panic.function ?? panic.frames.find((frame) => frame.symbol !== null && !PANIC_PATH.test(frame.symbol))?.symbol;
   const where = [
-    place === undefined || place === null ? "" : ` in ${place}`,
+    // Titles name the function already.
+    place === undefined || place === null || new RegExp(`\\b${escapePattern(place)}\\b`).test(what) ? "" : ` in ${place}`,
     panic.task ? `, running ${panic.task.pid === 0 ? "the idle task" : `${panic.task.comm} (pid ${panic.task.pid})`}` : "",
     panic.cpu === null ? "" : `, on CPU ${panic.cpu}`,
   ].join("");
-  return `${who} crashed${when}: ${plainWords(report)}${where}.`;
+  // A warning, a stall or a hung task that nothing fatal follows: the kernel went on.
+  const verb = panic.message === null ? "reported a problem" : "crashed";
+  return `${who} ${verb}${when}: ${what}${where}.`;
+}
+
+function escapePattern(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 /** Functions that every crash ends in. */
 export const PANIC_PATH: RegExp =
   /^(__)?(crash_kexec|panic|vpanic|nmi_panic|oops_end|die|die_addr|no_context|page_fault_oops|__?bad_area.*|do_user_addr_fault|exc_.*|asm_exc_.*|crash_setup_regs)(\.\w+)?$/;
 
-/** What the kernel's words mean; the first that fits. */
+/** What the kernel's words mean; the first that fits. Matched without names of functions, which may hold any letters. */
 const WORDS: readonly (readonly [RegExp, string])[] = [
   [/sysrq triggered crash/i, "somebody asked for a crash through SysRq"],
+  [/kernel BUG/i, "a check inside the kernel failed (BUG)"],
+  [/use-after-free/i, "the kernel used memory that it had freed"],
+  [/out-of-bounds/i, "the kernel reached outside an object"],
   [/NULL pointer dereference/i, "the kernel used a pointer that was NULL"],
   [
     /unable to handle (kernel )?(paging request|page fault)|paging fault|page fault for address/i,
     "the kernel used an address that is not mapped",
   ],
   [/general protection fault/i, "the kernel used an address that cannot exist, or broke a protection rule"],
-  [/hung_task|blocked tasks/i, "a task was blocked for too long, and the system is set to panic on that"],
-  [/soft ?lockup/i, "a CPU did not schedule for too long, and the system is set to panic on that"],
+  [/hung_task|blocked tasks|task hung/i, "a task was blocked for too long"],
+  [/soft ?lockup/i, "a CPU did not schedule for too long"],
   [/hard LOCKUP/i, "a CPU did not take interrupts for too long"],
-  [/out of memory|panic_on_oom|oom/i, "the machine ran out of memory"],
+  [/out of memory|panic_on_oom/i, "the machine ran out of memory"],
   [/Attempted to kill init/i, "the first process (init) died"],
   [/Unable to mount root/i, "the root file system could not be mounted"],
   [/stack-protector|stack is corrupted/i, "a kernel stack was overwritten"],
-  [
-    /Fatal machine check|Machine check|MCE/i,
-    "the hardware reported an error that cannot be corrected: suspect CPU, memory or board, not the kernel",
-  ],
-  [/RCU|rcu_/, "a CPU or task held up RCU for too long"],
-  [/NMI: Not continuing|unknown NMI|nmi/i, "a non-maskable interrupt asked for a panic: a watchdog, a button or a management controller"],
-  [/kernel BUG/i, "a check inside the kernel failed (BUG)"],
-  [/watchdog|softdog/i, "a watchdog was not fed"],
+  [/machine check/i, "the hardware reported an error that cannot be corrected: suspect CPU, memory or board, not the kernel"],
+  [/suspicious RCU usage/i, "RCU was used against its rules"],
+  [/\brcu\b.*\bstall|stall.*\brcu\b/i, "a CPU or task held up RCU for too long"],
+  [/NMI: Not continuing|unknown NMI/i, "a non-maskable interrupt asked for a panic: a watchdog, a button or a management controller"],
+  [/watchdog/i, "a watchdog was not fed"],
   [/double fault/i, "the CPU faulted while it handled a fault, often a stack overflow"],
-  [/use-after-free/i, "the kernel used memory that it had freed"],
-  [/out-of-bounds/i, "the kernel reached outside an object"],
 ];
 
+/** Panics that only say that there was a fault before: the fault is what to tell. */
+const FOLLOW_UP = /^(Fatal exception|panic_on_warn set|panic_on_oops|Oops - )/;
+
 function plainWords(report: Report): string {
-  const text = `${report.panic.message ?? ""}\n${report.panic.title}`;
+  const { message, title } = report.panic;
+  const own = message === null || FOLLOW_UP.test(message) ? title : message;
+  // The function at the end of a title, and what the title's rules put in its place.
+  const text = `${message ?? ""}\n${title.replace(/ in \S+$/, "")}`;
   const plain = WORDS.find(([pattern]) => pattern.test(text))?.[1];
-  const own = report.panic.message ?? report.panic.title;
   return plain === undefined ? own : `${plain} ("${own}")`;
 }
 

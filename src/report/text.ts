@@ -40,7 +40,9 @@ const REGISTER_ORDER = [
 ];
 
 /** The report for people: what happened first, then the evidence for it, then what is missing. */
-export function renderReport(report: Report, options: RenderOptions): string {
+export function renderReport(report: Report, given: RenderOptions): string {
+  // A task's name with a line feed must not look like a line of the report.
+  const options = { ...given, escape: (text: string) => given.escape(text).replaceAll("\n", "\\x0a") };
   const { paint, escape } = options;
   const out: string[] = [];
   const heading = (text: string): void => void out.push("", paint("heading", text));

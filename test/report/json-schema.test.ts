@@ -1,5 +1,5 @@
 /** What the commands print with --json follows the schemas in schema/, and those say no more and no less. */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
@@ -20,7 +20,18 @@ function schemaOf(name: string): { readonly json: Record<string, unknown>; reado
   return { json, validate: ajv.getSchema(`lastwords-${name}-1`) ?? ajv.compile(json) };
 }
 
-const samples = readdirSync("samples").filter((file) => file.endsWith(".vmcore"));
+/** The dumps of the repository, and those of the evidence folder where that is beside it. */
+const EVIDENCE = "../shared/evidence";
+const samples = readdirSync("samples")
+  .filter((file) => file.endsWith(".vmcore"))
+  .map((file) => join("samples", file));
+const dumps = [
+  ...samples,
+  ...(existsSync(EVIDENCE) ? readdirSync(EVIDENCE) : []).map((name) => join(EVIDENCE, name, "vmcore")).filter((path) => existsSync(path)),
+];
+const logs = (existsSync(EVIDENCE) ? readdirSync(EVIDENCE) : [])
+  .map((name) => join(EVIDENCE, name, "console.log"))
+  .filter((path) => existsSync(path));
 
 async function reportOf(path: string, withKernel = true): Promise<Report> {
   const evidence = await collectEvidence([path], {});
@@ -32,29 +43,39 @@ async function reportOf(path: string, withKernel = true): Promise<Report> {
   }
 }
 
-describe.each(samples)("report of %s", (file) => {
+describe.each(dumps)("report of %s", (file) => {
   test("follows its schema", async () => {
     const { validate } = schemaOf("report");
-    validate(JSON.parse(JSON.stringify(await reportOf(join("samples", file)))));
+    validate(JSON.parse(JSON.stringify(await reportOf(file))));
     expect(validate.errors).toBeNull();
   });
 
   test("every receipt points at something", async () => {
-    const report = await reportOf(join("samples", file));
+    const report = await reportOf(file);
     expect(Object.keys(report.receipts).length).toBeGreaterThan(10);
-    for (const pointer of Object.keys(report.receipts)) expect(resolve(report, pointer), pointer).not.toBeUndefined();
+    // A receipt for what is not there would be a claim about nothing.
+    for (const pointer of Object.keys(report.receipts)) expect(resolve(report, pointer) ?? null, pointer).not.toBeNull();
   });
 });
 
 test("a report without a kernel follows the schema, too", async () => {
   const { validate } = schemaOf("report");
-  validate(JSON.parse(JSON.stringify(await reportOf(join("samples", samples[0]!), false))));
+  validate(JSON.parse(JSON.stringify(await reportOf(samples[0]!, false))));
   expect(validate.errors).toBeNull();
+});
+
+if (logs.length === 0) test.skip(`skipped: ${EVIDENCE} is not beside the repository`, () => {});
+test.each(logs)("a report of %s alone follows the schema, and its receipts point at something", async (file) => {
+  const { validate } = schemaOf("report");
+  const report = await reportOf(file);
+  validate(JSON.parse(JSON.stringify(report)));
+  expect(validate.errors).toBeNull();
+  for (const pointer of Object.keys(report.receipts)) expect(resolve(report, pointer) ?? null, pointer).not.toBeNull();
 });
 
 test("a report with a wrong or missing property does not follow it", async () => {
   const { validate } = schemaOf("report");
-  const report = JSON.parse(JSON.stringify(await reportOf(join("samples", samples[0]!)))) as Record<string, unknown>;
+  const report = JSON.parse(JSON.stringify(await reportOf(samples[0]!))) as Record<string, unknown>;
   expect(validate({ ...report, surprise: 1 })).toBe(false);
   expect(validate({ ...report, title: undefined })).toBe(false);
   expect(validate({ ...report, tasks: [{ pid: "1" }] })).toBe(false);
@@ -72,8 +93,8 @@ const COMMANDS: readonly (readonly [name: string, ...args: string[]])[] = [
 ];
 
 describe.each(COMMANDS)("%s %s", (name, ...args) => {
-  test.each(samples)("of %s follows its schema", async (file) => {
-    const { out, code } = await runMain([name, join("samples", file), "--json", "-q", ...args]);
+  test.each(dumps)("of %s follows its schema", async (file) => {
+    const { out, code } = await runMain([name, file, "--json", "-q", ...args]);
     expect([0, 3]).toContain(code);
     const { validate } = schemaOf(name);
     validate(JSON.parse(out));
@@ -81,26 +102,86 @@ describe.each(COMMANDS)("%s %s", (name, ...args) => {
   });
 });
 
-test("the schema and the model name the same properties", () => {
-  // Every property of the schema stands in the model's source and the other way round: neither drifts from the other.
-  const model = readFileSync("src/report/model.ts", "utf8");
-  const declared = new Set([...model.matchAll(/readonly (\w+)\??:/g)].map((match) => match[1]!));
-  const described = new Set<string>();
-  collectProperties(schemaOf("report").json, described);
-  expect([...described].sort()).toEqual([...declared].sort());
-});
-
-function collectProperties(node: unknown, into: Set<string>): void {
-  if (typeof node !== "object" || node === null) return;
-  const properties = (node as { properties?: Record<string, unknown> }).properties;
-  for (const name of Object.keys(properties ?? {})) into.add(name);
-  for (const value of Object.values(node)) collectProperties(value, into);
+/** Interfaces of the model as declared: their own properties and those of object types written in place. */
+function declaredIn(source: string): Map<string, { readonly required: Set<string>; readonly optional: Set<string> }> {
+  const interfaces = new Map<string, { readonly required: Set<string>; readonly optional: Set<string> }>();
+  const bases = new Map<string, string>();
+  for (const [, name, base, body] of source.matchAll(/^export interface (\w+)(?: extends (\w+))? \{\n([\s\S]*?)^\}/gm)) {
+    const properties = [...body!.matchAll(/readonly (\w+)(\??):/g)];
+    interfaces.set(name!, {
+      required: new Set(properties.filter((match) => match[2] === "").map((match) => match[1]!)),
+      optional: new Set(properties.filter((match) => match[2] === "?").map((match) => match[1]!)),
+    });
+    if (base !== undefined) bases.set(name!, base);
+  }
+  for (const [name, base] of bases) for (const property of interfaces.get(base)!.required) interfaces.get(name)!.required.add(property);
+  return interfaces;
 }
 
-/** RFC 6901, without escapes but for settings' names, which have none. */
+/** Interfaces that the schema writes in place, where the model has a name for them. */
+const INLINE: Readonly<Record<string, readonly string[]>> = { PanicReport: ["RegisterReport", "CodeReport", "TaskName"] };
+
+describe("the schema and the model name the same properties, interface by interface", () => {
+  // Neither may drift from the other: what is in one and not in the other is named by the failure.
+  const model = declaredIn(readFileSync("src/report/model.ts", "utf8"));
+  const { json } = schemaOf("report");
+  const parts = new Map<string, unknown>([["Report", { ...json, $defs: {} }]]);
+  for (const [name, part] of Object.entries(json["$defs"] as Record<string, unknown>)) {
+    const capital = name[0]!.toUpperCase() + name.slice(1);
+    parts.set(model.has(`${capital}Report`) ? `${capital}Report` : capital, part);
+  }
+
+  test("there is a definition for each", () => {
+    const inline = Object.values(INLINE).flat();
+    expect([...model.keys()].filter((name) => !parts.has(name) && !inline.includes(name))).toEqual([]);
+    expect([...parts.keys()].filter((name) => !model.has(name))).toEqual([]);
+  });
+
+  test.each([...parts.keys()])("%s", (name) => {
+    const declared = [name, ...(INLINE[name] ?? [])].map((each) => model.get(each)!);
+    const described = { all: new Set<string>(), required: new Set<string>() };
+    collectProperties(parts.get(name), described);
+    expect([...described.required].sort()).toEqual([...new Set(declared.flatMap(({ required }) => [...required]))].sort());
+    expect([...described.all].sort()).toEqual(
+      [...new Set(declared.flatMap(({ required, optional }) => [...required, ...optional]))].sort(),
+    );
+  });
+});
+
+/** Every object of the schemas is closed and says of each property what it is: they are read by people, too. */
+test.each(readdirSync("schema"))("%s is strict and described", (file) => {
+  const json = JSON.parse(readFileSync(join("schema", file), "utf8")) as { $id: string };
+  expect(json.$id).toBe(`lastwords-${file.replace(".schema.json", "")}`);
+  const faults: string[] = [];
+  visit(json, "", (node, path) => {
+    if (node["type"] === "object" && node["additionalProperties"] === undefined) faults.push(`${path} is open`);
+    for (const [name, property] of Object.entries((node["properties"] ?? {}) as Record<string, Record<string, unknown>>)) {
+      if (property["description"] === undefined && property["const"] === undefined && property["$ref"] === undefined)
+        faults.push(`${path}/${name} has no description`);
+    }
+  });
+  expect(faults).toEqual([]);
+});
+
+function visit(node: unknown, path: string, see: (node: Record<string, unknown>, path: string) => void): void {
+  if (typeof node !== "object" || node === null) return;
+  see(node as Record<string, unknown>, path);
+  for (const [key, value] of Object.entries(node)) visit(value, `${path}/${key}`, see);
+}
+
+function collectProperties(node: unknown, into: { readonly all: Set<string>; readonly required: Set<string> }): void {
+  visit(node, "", (part) => {
+    // A schema has its properties as an object; a property that is called so would have one, too, but none is.
+    for (const name of Object.keys((part["properties"] ?? {}) as object)) into.all.add(name);
+    if (Array.isArray(part["required"])) for (const name of part["required"] as string[]) into.required.add(name);
+  });
+}
+
+/** A JSON pointer of RFC 6901. */
 function resolve(report: Report, pointer: string): unknown {
   return pointer
     .split("/")
     .slice(1)
+    .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"))
     .reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], report);
 }

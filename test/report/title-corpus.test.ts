@@ -64,7 +64,8 @@ function nameCase(log: string, expected: Facts): Facts {
 }
 
 describe.skipIf(!existsSync(CORPUS))("syzkaller's reports", () => {
-  const results = readdirSync(CORPUS)
+  // The body runs also where the tests are skipped.
+  const results = (existsSync(CORPUS) ? readdirSync(CORPUS) : [])
     .toSorted((a, b) => Number(a) - Number(b))
     .map((file) => {
       const { expected, log } = readCase(file);

@@ -5,7 +5,7 @@ import { frameOf, renderFrames, traceOf } from "../../report/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { noteMissing, openDumpOf, openKernel, recordStats } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
-import { escapeControl } from "../terminal.ts";
+import { escapeLine } from "../terminal.ts";
 
 /** A task to print, with the CPU it ran on. */
 interface Wanted {
@@ -38,14 +38,14 @@ export async function run(context: Context, args: Args<"bt">): Promise<number> {
     } else {
       traces.forEach(({ task, cpu, trace }, i) => {
         if (i > 0) context.out.line("");
-        const name = task ? `PID ${task.pid}  TASK ${hex16(task.address)}  ${task.state}  "${escapeControl(task.comm)}"` : "task not known";
+        const name = task ? `PID ${task.pid}  TASK ${hex16(task.address)}  ${task.state}  "${escapeLine(task.comm)}"` : "task not known";
         context.out.line(
           context.out.paint(
             "heading",
             `${name}${cpu ? `  on CPU ${cpu.cpu}` : task?.cpu === undefined ? "" : `  last on CPU ${task.cpu}`}`,
           ),
         );
-        for (const line of renderFrames(trace.frames.map(frameOf), { paint: context.out.paint, escape: escapeControl }))
+        for (const line of renderFrames(trace.frames.map(frameOf), { paint: context.out.paint, escape: escapeLine }))
           context.out.line(line);
         if (trace.frames.length === 0)
           context.out.line(trace.end === "no-stack" ? "  (its stack is freed)" : "  (no trace: where it stopped is not known)");

@@ -4,7 +4,7 @@ import { describeSeconds } from "../../report/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { openDumpOf, recordStats, tryKernel } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
-import { escapeControl } from "../terminal.ts";
+import { escapeLine } from "../terminal.ts";
 
 /** `lastwords info FILE...`. */
 export async function run(context: Context, args: Args<"info">): Promise<number> {
@@ -42,10 +42,10 @@ export async function run(context: Context, args: Args<"info">): Promise<number>
       context.out.write(`${JSON.stringify({ schema: "lastwords-info-1", sections: json, problems })}\n`);
     } else {
       for (const section of sections) {
-        context.out.line(context.out.paint("heading", escapeControl(section.title)));
+        context.out.line(context.out.paint("heading", escapeLine(section.title)));
         const width = Math.min(28, Math.max(0, ...section.fields.map(([name]) => name.length)));
         for (const [name, value] of section.fields)
-          context.out.line(`  ${context.out.paint("dim", escapeControl(name).padEnd(width))}  ${escapeControl(String(value))}`);
+          context.out.line(`  ${context.out.paint("dim", escapeLine(name).padEnd(width))}  ${escapeLine(String(value))}`);
       }
     }
     recordStats(context, args.files, 0);

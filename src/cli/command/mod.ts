@@ -3,7 +3,7 @@ import { describeTaint } from "../../kernel/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { noteMissing, openDumpOf, openKernel, recordStats } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
-import { escapeControl, formatTable } from "../terminal.ts";
+import { escapeLine, formatTable } from "../terminal.ts";
 
 /** `lastwords mod FILE...`. */
 export async function run(context: Context, args: Args<"mod">): Promise<number> {
@@ -32,8 +32,8 @@ export async function run(context: Context, args: Args<"mod">): Promise<number> 
         String(module.size),
         module.state,
         describeTaint(module.taints).letters || "-",
-        escapeControl(module.name),
-        escapeControl(module.usedBy().join(",")),
+        escapeLine(module.name),
+        escapeLine(module.usedBy().join(",")),
       ]);
       context.out.write(
         formatTable(

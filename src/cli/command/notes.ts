@@ -5,7 +5,7 @@ import { deviceData, noteOf } from "../../report/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { openDumpOf, recordStats } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
-import { escapeControl, formatTable } from "../terminal.ts";
+import { escapeLine, formatTable } from "../terminal.ts";
 
 /** `lastwords notes FILE...`. */
 export async function run(context: Context, args: Args<"notes">): Promise<number> {
@@ -32,11 +32,11 @@ export async function run(context: Context, args: Args<"notes">): Promise<number
     } else {
       const rows = notes.map((note, i) => [
         String(i),
-        escapeControl(note.name),
+        escapeLine(note.name),
         hex(note.type),
         String(note.size),
         String(note.offset),
-        note.device === null ? note.what : `${note.what} of ${escapeControl(note.device)}`,
+        note.device === null ? note.what : `${note.what} of ${escapeLine(note.device)}`,
       ]);
       context.out.write(
         formatTable(

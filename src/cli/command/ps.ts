@@ -3,7 +3,7 @@ import { readCpus, readTasks } from "../../kernel/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { noteMissing, openDumpOf, openKernel, recordStats } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
-import { escapeControl, formatTable } from "../terminal.ts";
+import { escapeLine, formatTable } from "../terminal.ts";
 
 /** `lastwords ps FILE...`. */
 export async function run(context: Context, args: Args<"ps">): Promise<number> {
@@ -34,7 +34,7 @@ export async function run(context: Context, args: Args<"ps">): Promise<number> {
         task.cpu === undefined ? "?" : String(task.cpu),
         hex16(task.address),
         task.state,
-        task.kernelThread ? `[${escapeControl(task.comm)}]` : escapeControl(task.comm),
+        task.kernelThread ? `[${escapeLine(task.comm)}]` : escapeLine(task.comm),
       ]);
       context.out.write(
         formatTable(

@@ -5,7 +5,7 @@ import { buildReport, renderReport, type Report } from "../../report/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { openOptions, recordStats, tryKernel } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
-import { escapeControl } from "../terminal.ts";
+import { escapeLine } from "../terminal.ts";
 
 /** `lastwords report PATH...`. */
 export async function run(context: Context, args: Args<"report">): Promise<number> {
@@ -29,7 +29,7 @@ export async function run(context: Context, args: Args<"report">): Promise<numbe
     }
     const report = buildReport({ evidence, kernel, kernelFailure, version: version() });
     if (args.json) context.out.write(`${JSON.stringify(report)}\n`);
-    else context.out.write(renderReport(report, { paint: context.out.paint, escape: escapeControl, logLines: args.logLines }));
+    else context.out.write(renderReport(report, { paint: context.out.paint, escape: escapeLine, logLines: args.logLines }));
     recordStats(
       context,
       args.paths,
