@@ -1,4 +1,4 @@
-import { asVaddr, DumpError, isDumpError, utf8, type Vaddr } from "../bytes/index.ts";
+import { asVaddr, DumpError, hex16, isDumpError, utf8, type Vaddr } from "../bytes/index.ts";
 import type { Kernel } from "./kernel.ts";
 import { listEntries } from "./list.ts";
 import { orMissing } from "./missing.ts";
@@ -147,16 +147,32 @@ export function readTasks(kernel: Kernel): Task[] {
       orMissing(missing, `threads of the task at ${leader.toString(16)}`, consequence, () => {
         const signal = memory.pointer(asVaddr(leader + BigInt(signalAt)));
         if (signal === 0n) return;
-        for (const thread of listEntries(memory, asVaddr(signal + BigInt(threadHead)), threadNode)) addTask(kernel, reader, tasks, thread);
+        // From the leader's own node both ways to the list's head, which is not read: makedumpfile 1.7.8 takes the pages
+        // of 7.2's signal_struct for free ones and leaves them out.
+        const head = signal + BigInt(threadHead);
+        for (const link of [0n, BigInt(memory.wordSize)]) {
+          let node = memory.pointer(asVaddr(leader + BigInt(threadNode) + link));
+          for (let count = 0; node !== head; count++) {
+            if (node === 0n || count >= MAX_TASKS || node === leader + BigInt(threadNode)) {
+              throw new DumpError("CORRUPT", `the thread list of ${hex16(leader)} does not come to its head`, { at: leader });
+            }
+            const thread = asVaddr(node - BigInt(threadNode));
+            // Known already: the list runs in a loop.
+            if (tasks.has(thread) || !addTask(kernel, reader, tasks, thread)) return;
+            node = memory.pointer(asVaddr(node + link));
+          }
+        }
       });
     }
   });
   return [...tasks.values()].sort((a, b) => a.pid - b.pid || (a.address < b.address ? -1 : 1));
 }
 
-function addTask(kernel: Kernel, reader: TaskReader, tasks: Map<Vaddr, Task>, address: Vaddr): void {
-  if (tasks.has(address)) return;
+/** Reads a task into the map; false where it cannot be read (noted as missing). */
+function addTask(kernel: Kernel, reader: TaskReader, tasks: Map<Vaddr, Task>, address: Vaddr): boolean {
+  if (tasks.has(address)) return true;
   if (tasks.size >= MAX_TASKS) throw new DumpError("LIMIT", `more than ${MAX_TASKS} tasks`);
   const task = orMissing(kernel.missing, `task at ${address.toString(16)}`, "it is not listed", () => reader.read(address));
   if (task) tasks.set(address, task);
+  return task !== undefined;
 }

@@ -456,7 +456,7 @@ function mergeMissing(missing: readonly Missing[]): MissingReport[] {
     else if (!same.what.includes(entry.what)) same.what.push(entry.what);
   }
   return [...merged.values()].map(({ what, entry }) => ({
-    what: what.join(", "),
+    what: what.length > 3 ? `${what[0]} and ${what.length - 1} more` : what.join(", "),
     code: entry.code,
     reason: entry.reason,
     consequence: entry.consequence,
