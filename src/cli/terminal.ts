@@ -224,7 +224,7 @@ function decideColor(when: ColorWhen, terminal: boolean, env: Environment): bool
 
 // C0 and C1 controls except tab and line feed, and the characters that reorder text on screen.
 // oxlint-disable-next-line no-control-regex
-const UNSAFE = /[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
+const UNSAFE = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /**
  * Makes text from a dump safe for a terminal: control characters become `\x1b`, as in util-linux dmesg. A crashed

@@ -118,7 +118,8 @@ export function readUptime(kernel: Kernel, lastLogSeconds: number | undefined): 
       const seconds = (jiffies - (2 ** 32 - INITIAL_SECONDS * hz)) / hz;
       if (Math.abs(seconds - lastLogSeconds) <= TICK_TOLERANCE + lastLogSeconds * 1e-3) {
         return {
-          value: Math.round(seconds * 100) / 100,
+          // Jiffies stand still while interrupts are off, the log's clock does not.
+          value: Math.round(Math.max(seconds, lastLogSeconds) * 100) / 100,
           rule: `symbol jiffies_64 at ${hz} ticks a second, agreeing with the log`,
           address,
           confidence: "decoded",

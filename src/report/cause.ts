@@ -36,7 +36,10 @@ export function messageOf(text: string): string | undefined {
   for (const line of text.split("\n")) {
     // Cheap test first: logs have hundreds of thousands of lines.
     if (line.includes("Kernel panic")) panic = PANIC.exec(line)?.[1]?.trim() ?? panic;
-    else if (fault === undefined && !line.includes("]  ?")) fault = FAULT.exec(line)?.[1]?.trim();
+    else if (fault === undefined && !line.includes("]  ?"))
+      fault = FAULT.exec(line)?.[1]
+        ?.trim()
+        .replace(/(!) \]$/, "$1");
   }
   return panic ?? fault;
 }

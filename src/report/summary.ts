@@ -22,9 +22,19 @@ export function summarise(report: Report): string {
     panic.task ? `, running ${panic.task.pid === 0 ? "the idle task" : `${panic.task.comm} (pid ${panic.task.pid})`}` : "",
     panic.cpu === null ? "" : `, on CPU ${panic.cpu}`,
   ].join("");
-  // A warning, a stall or a hung task that nothing fatal follows: the kernel went on.
-  const verb = panic.message === null ? "reported a problem" : "crashed";
+  const verb = isFatal(report) ? "crashed" : "reported a problem";
   return `${who} ${verb}${when}: ${what}${where}.`;
+}
+
+/** Faults that end at least the task. After a warning, a stall, a hung task or a BUG of another kind the kernel goes on. */
+const FATAL_FAULT =
+  /^(BUG: (kernel NULL pointer|unable to handle|stack guard page)|Oops|general protection fault|double fault|kernel BUG at|Unable to handle kernel|divide error|invalid opcode|stack segment)/;
+
+function isFatal(report: Report): boolean {
+  const { message } = report.panic;
+  // The kernel says so itself; in a dump the CPU that panicked says it, too.
+  if (report.log.text.includes("Kernel panic - not syncing") || report.receipts["/panic/cpu"]?.rule === "symbol panic_cpu") return true;
+  return message !== null && FATAL_FAULT.test(message);
 }
 
 function escapePattern(text: string): string {
@@ -63,15 +73,18 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Panics that only say that there was a fault before: the fault is what to tell. */
-const FOLLOW_UP = /^(Fatal exception|panic_on_warn set|panic_on_oops|Oops - )/;
+const FOLLOW_UP = /^(kernel: )?(Fatal exception|panic_on_\w+ set|Oops - |Machine halted)/;
 
 function plainWords(report: Report): string {
   const { message, title } = report.panic;
   const own = message === null || FOLLOW_UP.test(message) ? title : message;
-  // The function at the end of a title, and what the title's rules put in its place.
-  const text = `${message ?? ""}\n${title.replace(/ in \S+$/, "")}`;
-  const plain = WORDS.find(([pattern]) => pattern.test(text))?.[1];
-  return plain === undefined ? own : `${plain} ("${own}")`;
+  // The kernel's last words first, then the fault that led to them; quoted is what the plain words were taken from.
+  for (const text of [own, title]) {
+    // The function at the end of a title may hold any letters.
+    const plain = WORDS.find(([pattern]) => pattern.test(text.replace(/ in \S+$/, "")))?.[1];
+    if (plain !== undefined) return `${plain} ("${text}")`;
+  }
+  return own;
 }
 
 /** `7 s`, `3 min`, `2 h 5 min`, `12 days 3 h`. */

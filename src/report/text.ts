@@ -47,7 +47,7 @@ export function renderReport(report: Report, given: RenderOptions): string {
   const out: string[] = [];
   const heading = (text: string): void => void out.push("", paint("heading", text));
 
-  out.push(paint("heading", escape(report.title)), escape(report.summary), "");
+  out.push(paint("heading", escape(report.title)), escape(report.summary));
   renderFacts(report, options, out);
 
   const { panic } = report;
@@ -100,7 +100,13 @@ export function renderReport(report: Report, given: RenderOptions): string {
 function renderFacts(report: Report, options: RenderOptions, out: string[]): void {
   const { paint, escape } = options;
   const { kernel, panic, memory } = report;
-  const fact = (name: string, text: string): void => void out.push(`${paint("dim", name.padEnd(10))} ${text}`);
+  // One empty line before the first fact, none where there are no facts.
+  let first = true;
+  const fact = (name: string, text: string): void => {
+    if (first) out.push("");
+    first = false;
+    out.push(`${paint("dim", name.padEnd(10))} ${text}`);
+  };
   if (panic.message !== null) fact("message", escape(panic.message));
   if (kernel) {
     fact("kernel", escape([kernel.release, kernel.version, kernel.machine].filter((part) => part !== null).join(" ")));

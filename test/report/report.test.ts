@@ -192,6 +192,26 @@ describe("the summary says in plain words what happened", () => {
     const stall = ["rcu: INFO: rcu_preempt self-detected stall on CPU", "rcu: \t2-....: (5249 ticks this GP)"];
     expect(reportOfLog(crashLog(stall, ["frob_spin", "frob_store", ...SYSCALL])).summary).toContain("held up RCU");
   });
+
+  test.each(["kernel: panic_on_warn set ...", "panic_on_kmsan set ...", "Machine halted."])("nor %s", (words) => {
+    const log = crashLog(["PANIC: double fault, error_code: 0x0"], ["frob_device", ...SYSCALL], [`Kernel panic - not syncing: ${words}`]);
+    expect(reportOfLog(log).summary).not.toContain(words);
+  });
+
+  test.each([
+    "BUG: sleeping function called from invalid context at drivers/frob/frob.c:42",
+    "BUG: using smp_processor_id() in preemptible [00000000] code: worker/77",
+  ])("a kernel that goes on after %s has not crashed", (header) => {
+    expect(reportOfLog(crashLog([header], ["frob_device", "frob_store", ...SYSCALL])).summary).not.toContain("crashed");
+  });
+
+  test("the frame that lockdep draws around its words is none of them", () => {
+    const log = crashLog(
+      ["=========================", "[ BUG: held lock freed! ]", "6.1.0-test #1 Not tainted"],
+      ["frob_device", ...SYSCALL],
+    );
+    expect(reportOfLog(log).panic.message).toBe("BUG: held lock freed!");
+  });
 });
 
 describe("a log and nothing else", () => {

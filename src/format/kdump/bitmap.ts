@@ -32,16 +32,24 @@ export class FileBitmap {
     if (index === this.#lastIndex) return this.#last!;
     let chunk = this.#cache.get(index);
     if (!chunk) {
-      chunk = new Uint8Array(CHUNK);
+      // The oldest chunk's bytes are used again: counting a bitmap of gigabytes must leave no garbage behind.
+      chunk = this.#cache.size >= CACHED_CHUNKS ? this.#evict() : new Uint8Array(CHUNK);
+      const got = this.#source.read(this.#offset + index * CHUNK, chunk);
       // Bits past the end of a truncated file are 0: "not stored" is the careful answer.
-      this.#source.read(this.#offset + index * CHUNK, chunk);
+      if (got < CHUNK) chunk.fill(0, got);
       const over = (index + 1) * CHUNK_BITS - this.bits;
       if (over > 0) clearTail(chunk, CHUNK_BITS - over);
-      if (this.#cache.size >= CACHED_CHUNKS) this.#cache.delete(this.#cache.keys().next().value!);
       this.#cache.set(index, chunk);
     }
     this.#lastIndex = index;
     this.#last = chunk;
+    return chunk;
+  }
+
+  #evict(): Uint8Array {
+    const oldest = this.#cache.keys().next().value!;
+    const chunk = this.#cache.get(oldest)!;
+    this.#cache.delete(oldest);
     return chunk;
   }
 
@@ -82,7 +90,13 @@ export class FileBitmap {
       const index = Math.floor(at / CHUNK_BITS);
       const chunk = this.#chunk(index);
       let inChunk = at - index * CHUNK_BITS;
+      const words = new Uint32Array(chunk.buffer, chunk.byteOffset, CHUNK / 4);
       while (inChunk < CHUNK_BITS) {
+        // Long runs of zeros are passed 32 bits at a time.
+        if ((inChunk & 31) === 0 && words[inChunk >> 5] === 0) {
+          inChunk += 32;
+          continue;
+        }
         const byte = chunk[inChunk >> 3]! >> (inChunk & 7);
         if (byte !== 0) {
           const found = index * CHUNK_BITS + inChunk + (31 - Math.clz32(byte & -byte));
