@@ -1,4 +1,4 @@
-import { AscendingTable, DumpError, hex, type Vaddr } from "../bytes/index.ts";
+import { AscendingTable, DumpError, type Vaddr } from "../bytes/index.ts";
 import { LazyBytes, type VirtualMemory } from "../memory/index.ts";
 
 /** Base of a CFA or of a saved frame pointer, in one numbering for all versions of the table. */
@@ -150,9 +150,4 @@ export function orcVersionOf(header: Uint8Array): OrcVersion | undefined {
 /** A fresh entry to decode into. */
 export function newOrcEntry(): OrcEntry {
   return { sp_offset: 0, bp_offset: 0, sp_reg: 0, bp_reg: 0, type: 0 };
-}
-
-/** Shown in errors and tests. */
-export function describeOrc(entry: OrcEntry): string {
-  return `type ${entry.type} sp ${entry.sp_reg}${entry.sp_offset < 0 ? "" : "+"}${entry.sp_offset} bp ${entry.bp_reg} ${hex(entry.bp_offset & 0xffff)}`;
 }
