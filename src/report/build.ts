@@ -303,7 +303,15 @@ function panicOf(
     if (!found) receipts["/panic/cpu"] = { confidence: "decoded", rule: "kernel log" };
     receipts["/panic/task"] = { confidence: "decoded", rule: "kernel log" };
   }
-  const title = cause?.title ?? (message === null ? (found ? "kernel panic" : "no crash in the log") : `kernel panic: ${message}`);
+  const title =
+    cause?.title ??
+    (message === null
+      ? found
+        ? "kernel panic"
+        : text === ""
+          ? "no evidence of a crash"
+          : "no crash in the log"
+      : `kernel panic: ${message}`);
   const fault = current && faultRegisters(current.trace, found.registers);
   const allTasks = tasks.map((traced) => traced.task);
   return {
