@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { asPfn, MemorySource } from "../src/bytes/index.ts";
 import { openSources } from "../src/format/index.ts";
+import { writeElf } from "../test/writers/elf.ts";
+import { writeFlattened } from "../test/writers/flattened.ts";
 import { writeLkcd } from "../test/writers/lkcd.ts";
 import { writeSadump } from "../test/writers/sadump.ts";
 
@@ -56,63 +58,20 @@ function elfOf(sample: Uint8Array): Uint8Array {
     if (last && last.start + last.count === pfn) last.count++;
     else runs.push({ start: pfn, count: 1 });
   }
-  const notes = Buffer.concat(
-    dump.notes.flatMap((note) => {
-      const name = Buffer.from(`${note.name}\0`, "latin1");
-      const head = Buffer.alloc(12);
-      head.writeUInt32LE(name.length, 0);
-      head.writeUInt32LE(note.desc.length, 4);
-      head.writeUInt32LE(note.type, 8);
-      return [head, name, Buffer.alloc(-name.length & 3), Buffer.from(note.desc), Buffer.alloc(-note.desc.length & 3)];
-    }),
-  );
-  const headers = 64 + 56 * (runs.length + 1);
-  const head = Buffer.alloc(headers);
-  head.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
-  head.writeUInt16LE(4, 16);
-  head.writeUInt16LE(62, 18);
-  head.writeUInt32LE(1, 20);
-  head.writeBigUInt64LE(64n, 32);
-  head.writeUInt16LE(64, 52);
-  head.writeUInt16LE(56, 54);
-  head.writeUInt16LE(runs.length + 1, 56);
-  const phdr = (index: number, type: number, offset: number, paddr: number, size: number): void => {
-    const at = 64 + 56 * index;
-    head.writeUInt32LE(type, at);
-    head.writeBigUInt64LE(BigInt(offset), at + 8);
-    head.writeBigUInt64LE(BigInt(paddr), at + 24);
-    head.writeBigUInt64LE(BigInt(size), at + 32);
-    head.writeBigUInt64LE(BigInt(size), at + 40);
-  };
-  phdr(0, 4, headers, 0, notes.length);
-  let at = headers + notes.length;
-  const data: Buffer[] = [];
-  runs.forEach((run, i) => {
-    const bytes = Buffer.alloc(run.count * 4096);
+  const loads = runs.map((run) => {
+    const bytes = new Uint8Array(run.count * 4096);
     for (let page = 0; page < run.count; page++) dump.readPage(asPfn(run.start + page), bytes.subarray(page * 4096, (page + 1) * 4096));
-    phdr(i + 1, 1, at, run.start * 4096, bytes.length);
-    data.push(bytes);
-    at += bytes.length;
+    return { paddr: run.start * 4096, bytes };
   });
-  return Buffer.concat([head, notes, ...data]);
+  return writeElf({ loads, notes: dump.notes });
 }
 
 /** A flattened stream of the file in pieces of odd sizes, the first piece written twice, as makedumpfile does. */
 function flattenedOf(file: Uint8Array): Uint8Array {
-  const head = Buffer.alloc(4096);
-  head.write("makedumpfile\0\0\0\0", 0, "latin1");
-  head.writeBigInt64BE(1n, 16);
-  head.writeBigInt64BE(1n, 24);
-  const parts: Buffer[] = [head];
-  const segment = (start: number, end: number): void => {
-    const header = Buffer.alloc(16);
-    header.writeBigInt64BE(BigInt(start), 0);
-    header.writeBigInt64BE(BigInt(end - start), 8);
-    parts.push(header, Buffer.from(file.subarray(start, end)));
-  };
-  segment(0, 464);
-  for (let at = 0; at < file.length; at += 31_337) segment(at, Math.min(file.length, at + 31_337));
-  segment(0, 464);
-  parts.push(Buffer.alloc(16, 0xff));
-  return Buffer.concat(parts);
+  const head = { offset: 0, bytes: file.subarray(0, 464) };
+  const pieces = Array.from({ length: Math.ceil(file.length / 31_337) }, (_, i) => ({
+    offset: i * 31_337,
+    bytes: file.subarray(i * 31_337, (i + 1) * 31_337),
+  }));
+  return writeFlattened([head, ...pieces, head]);
 }

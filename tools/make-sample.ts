@@ -9,9 +9,10 @@
 import { writeFileSync } from "node:fs";
 import { constants, zstdCompressSync } from "node:zlib";
 import { collectEvidence } from "../src/evidence/index.ts";
-import type { DumpFile, ElfNote } from "../src/format/index.ts";
+import type { DumpFile } from "../src/format/index.ts";
 import type { Kallsyms, KallsymsTables } from "../src/kernel/kallsyms.ts";
 import { Kernel, moduleBtf, readCpus, readTasks, TaskReader } from "../src/kernel/index.ts";
+import { writeNotes } from "../test/writers/elf.ts";
 import { buildReport, traceOf, traceTasks } from "../src/report/index.ts";
 
 const BLOCK = 4096;
@@ -124,7 +125,7 @@ function tableSymbols(tables: KallsymsTables): string {
 
 /** makedumpfile:diskdump_mod.h, header version 6: header, sub header with notes, two bitmaps, descriptors, data. */
 function encode(source: DumpFile, pages: readonly number[]): Buffer {
-  const notes = encodeNotes(source.notes);
+  const notes = writeNotes(source.notes);
   const subSize = 104;
   const subBlocks = Math.ceil((subSize + notes.length) / BLOCK);
   const bitmapBytes = Math.ceil(Math.ceil(source.maxPfn / 8) / BLOCK) * BLOCK;
@@ -177,17 +178,4 @@ function encode(source: DumpFile, pages: readonly number[]): Buffer {
     at += bytes.length;
   });
   return Buffer.concat([head, descriptors, ...data]);
-}
-
-function encodeNotes(notes: readonly ElfNote[]): Buffer {
-  const parts: Buffer[] = [];
-  for (const note of notes) {
-    const name = Buffer.from(`${note.name}\0`, "latin1");
-    const head = Buffer.alloc(12);
-    head.writeUInt32LE(name.length, 0);
-    head.writeUInt32LE(note.desc.length, 4);
-    head.writeUInt32LE(note.type, 8);
-    parts.push(head, name, Buffer.alloc(-name.length & 3), Buffer.from(note.desc), Buffer.alloc(-note.desc.length & 3));
-  }
-  return Buffer.concat(parts);
 }

@@ -77,3 +77,15 @@ export class AscendingTable {
     return low;
   }
 }
+
+/** Index of the last element ≤ `value` of an ascending array in memory, or -1. */
+export function lastAtOrBelow(sorted: Float64Array, value: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}

@@ -1,4 +1,4 @@
-import { asPfn, type ByteSource, DumpError, Fields, hex, MAX_PADDR, type Pfn, readExactly } from "../../bytes/index.ts";
+import { asPfn, type ByteSource, DumpError, Fields, hex, lastAtOrBelow, MAX_PADDR, type Pfn, readExactly } from "../../bytes/index.ts";
 import type { DumpFile, DumpProblem, ElfNote, FormatProbe, InfoSection, PageState } from "../dump.ts";
 import {
   DUMP_ELF_INCOMPLETE,
@@ -275,18 +275,6 @@ function disjointStored(loads: readonly Segment[]): { start: number; end: number
     covered = end;
   }
   return ranges;
-}
-
-/** Index of the last element ≤ `value` of an ascending array, or -1. */
-function lastAtOrBelow(sorted: Float64Array, value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (sorted[middle]! <= value) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
 }
 
 /** ELF core files. */

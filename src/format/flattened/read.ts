@@ -1,4 +1,4 @@
-import { type ByteSource, DumpError, readExactly } from "../../bytes/index.ts";
+import { type ByteSource, DumpError, lastAtOrBelow, readExactly } from "../../bytes/index.ts";
 import type { DumpProblem, OpenOptions } from "../dump.ts";
 import {
   DATA_HEADER_SIZE,
@@ -98,7 +98,7 @@ export class FlattenedSource implements ByteSource {
     if (offset < 0 || offset >= this.size) return 0;
     const wanted = Math.min(into.length, this.size - offset);
     let done = 0;
-    let index = this.#lastAtOrBelow(offset);
+    let index = lastAtOrBelow(this.#starts, offset);
     while (done < wanted) {
       const at = offset + done;
       if (index >= 0 && at < this.#ends[index]!) {
@@ -116,17 +116,6 @@ export class FlattenedSource implements ByteSource {
       if (index + 1 < this.#starts.length && offset + done >= this.#starts[index + 1]!) index++;
     }
     return done;
-  }
-
-  #lastAtOrBelow(offset: number): number {
-    let low = 0;
-    let high = this.#starts.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#starts[middle]! <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
   }
 
   close(): void {
