@@ -1,0 +1,9 @@
+export {
+  type Compression,
+  type EccReport,
+  type PstoreRecord,
+  recordFileBytes,
+  recordFileName,
+  type RecordTime,
+  type RecordType,
+} from "./record.ts";
