@@ -1,17 +1,22 @@
 import fc from "fast-check";
-import { deflateSync, zstdCompressSync } from "node:zlib";
+import { deflateRawSync, deflateSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import { writeLz4 } from "../../test/writers/lz4.ts";
+import { writeSw842 } from "../../test/writers/sw842.ts";
 import { isDumpError } from "../bytes/index.ts";
 import { codecByName, type CodecName } from "./codec.ts";
 
 /** One valid stream per codec, to mutate: random bytes alone rarely get past a header. */
 const VALID: Record<CodecName, Uint8Array> = {
+  deflate: deflateRawSync(Buffer.from("last words ".repeat(30))),
   zlib: deflateSync(Buffer.from("last words ".repeat(30))),
   zstd: zstdCompressSync(Buffer.from("last words ".repeat(30))),
   lzo: Buffer.from(
     "1c41424243454443454346454401064144424545464342434c02064245414642424543435503454501410a0544455d04434f02424441080b450643550345440120111401110000",
     "hex",
   ),
+  lz4: writeLz4(Buffer.from("last words ".repeat(30))),
+  "842": writeSw842(Buffer.from("last words ".repeat(30))),
   snappy: Buffer.from("ac0208616263fe0300fe0300fe0300fe0300a20300", "hex"),
   rle: Buffer.from("4142000100430007440000", "hex"),
 };

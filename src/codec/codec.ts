@@ -1,7 +1,10 @@
 import { DumpError } from "../bytes/index.ts";
+import { deflate } from "./deflate.ts";
+import { lz4 } from "./lz4.ts";
 import { lzo } from "./lzo.ts";
 import { rle } from "./rle.ts";
 import { snappy } from "./snappy.ts";
+import { sw842 } from "./sw842.ts";
 import { zlib } from "./zlib.ts";
 import { zstd } from "./zstd.ts";
 
@@ -17,9 +20,9 @@ export interface PageCodec {
   decompress(input: Uint8Array, output: Uint8Array): number;
 }
 
-export type CodecName = "zlib" | "lzo" | "snappy" | "zstd" | "rle";
+export type CodecName = "zlib" | "deflate" | "lzo" | "lz4" | "snappy" | "zstd" | "rle" | "842";
 
-const CODECS: Readonly<Record<CodecName, PageCodec>> = { zlib, lzo, snappy, zstd, rle };
+const CODECS: Readonly<Record<CodecName, PageCodec>> = { zlib, deflate, lzo, lz4, snappy, zstd, rle, "842": sw842 };
 
 /** The codec of that name. Throws UNSUPPORTED for a name we do not have. */
 export function codecByName(name: string): PageCodec {
