@@ -25,8 +25,11 @@ export class FileSource implements ByteSource {
   #fd: number;
   readonly #blocks: Map<number, Uint8Array> = new Map();
 
-  /** @throws IO when the file cannot be opened or is a directory. */
-  constructor(path: string) {
+  /**
+   * @param size of a device that must not be felt for its end: `/dev/mem`, where a read of the wrong place may reach a device.
+   * @throws IO when the file cannot be opened or is a directory.
+   */
+  constructor(path: string, size?: number) {
     this.name = path;
     try {
       // Asked before opening: to open a pipe is to wait for its writer.
@@ -35,7 +38,7 @@ export class FileSource implements ByteSource {
       if (stat.isFIFO() || stat.isSocket())
         throw new DumpError("IO", `${path} is a pipe; a dump is read at many places, so save it to a file first`);
       this.#fd = openSync(path, "r");
-      this.size = stat.isFile() ? stat.size : this.#probeSize();
+      this.size = size ?? (stat.isFile() ? stat.size : this.#probeSize());
     } catch (error) {
       if (error instanceof DumpError) throw error;
       throw new DumpError("IO", `cannot open ${path}: ${reason(error)}`);
