@@ -1,4 +1,5 @@
 import { DumpError } from "./error.ts";
+import { decodeLatin1 } from "./latin1.ts";
 
 /**
  * Fixed-layout fields over a byte array: offsets in bytes, the dump's endianness and word size chosen once.
@@ -91,6 +92,8 @@ export class Fields {
 export function latin1(bytes: Uint8Array): string {
   let end = bytes.indexOf(0);
   if (end < 0) end = bytes.length;
+  // The recorder runs where there is no Buffer.
+  if (typeof Buffer === "undefined") return decodeLatin1(bytes.subarray(0, end));
   return Buffer.from(bytes.buffer, bytes.byteOffset, end).toString("latin1");
 }
 

@@ -42,6 +42,8 @@ export interface DumpFile {
   readonly notes: readonly ElfNote[];
   /** VMCOREINFO text where the format carries it other than as a note. */
   readonly vmcoreinfo: string | undefined;
+  /** Virtual addresses that the headers give for physical ones (p_vaddr); only in ELF files, and only of some ranges. */
+  readonly segments?: readonly { readonly vaddr: bigint; readonly paddr: number; readonly size: number }[];
   /** What was found wrong on opening. Grows while reading where a reader notices more. */
   readonly problems: readonly DumpProblem[];
 

@@ -1,6 +1,7 @@
-import { asVaddr, DumpError, latin1, utf8, type Vaddr } from "../bytes/index.ts";
-import { LazyBytes } from "../memory/index.ts";
-import type { Kernel } from "./kernel.ts";
+import { asVaddr, decodeLatin1, DumpError, latin1, utf8, type Vaddr } from "../bytes/index.ts";
+import { LazyBytes, type VirtualMemory } from "../memory/index.ts";
+import type { Types } from "./types.ts";
+import type { Vmcoreinfo } from "./vmcoreinfo.ts";
 
 /** One record of the kernel log. */
 export interface LogRecord {
@@ -26,10 +27,20 @@ export interface KernelLog {
   readonly lost: number;
 }
 
+/** What reading a log takes of a kernel: less than all, for who has only VMCOREINFO and memory. */
+export interface LogSource {
+  readonly memory: VirtualMemory;
+  readonly vmcoreinfo: Vmcoreinfo;
+  readonly types: Types;
+  symbol(name: string): Vaddr | undefined;
+  /** @throws NOT_STORED where there is none of that name. */
+  requireSymbol(name: string): Vaddr;
+}
+
 const MAX_BUFFER = 256 * 1024 * 1024;
 
 /** Reads the log in whichever of the three formats VMCOREINFO's symbols announce. @throws when none can be read. */
-export function readLog(kernel: Kernel): KernelLog {
+export function readLog(kernel: LogSource): KernelLog {
   if (kernel.symbol("prb") !== undefined) return readRingbuffer(kernel, kernel.requireSymbol("prb"));
   if (kernel.symbol("log_first_idx") !== undefined) return readRecords(kernel);
   if (kernel.symbol("log_buf") !== undefined) return readCharacters(kernel);
@@ -37,14 +48,14 @@ export function readLog(kernel: Kernel): KernelLog {
 }
 
 /** OFFSET(path) of VMCOREINFO, else of BTF. */
-function offsetOf(kernel: Kernel, struct: string, field: string, fallback?: number): number {
+function offsetOf(kernel: LogSource, struct: string, field: string, fallback?: number): number {
   const offset = kernel.vmcoreinfo.offset(`${struct}.${field}`) ?? kernel.types.find(struct, field)?.offset ?? fallback;
   if (offset === undefined)
     throw new DumpError("UNSUPPORTED", `the layout of struct ${struct} is not known: no ${field} in VMCOREINFO or BTF`);
   return offset;
 }
 
-function sizeOf(kernel: Kernel, struct: string): number {
+function sizeOf(kernel: LogSource, struct: string): number {
   const size = kernel.vmcoreinfo.size(struct) ?? kernel.types.sizeOf(struct);
   if (size === undefined || size === 0 || size > 65536) throw new DumpError("UNSUPPORTED", `the size of struct ${struct} is not known`);
   return size;
@@ -61,7 +72,7 @@ const BLK_DATALESS = 1n;
  * The lockless ring buffer of 5.10 and later (linux:kernel/printk/printk_ringbuffer.c; formats.md 7.3). Descriptors are
  * read from tail to head; one that is being written (reserved) or was reused is skipped and counted.
  */
-function readRingbuffer(kernel: Kernel, prbVariable: Vaddr): KernelLog {
+function readRingbuffer(kernel: LogSource, prbVariable: Vaddr): KernelLog {
   const { memory } = kernel;
   const prb = memory.pointer(prbVariable);
   const descRing = prb + BigInt(offsetOf(kernel, "printk_ringbuffer", "desc_ring"));
@@ -147,11 +158,18 @@ function textOf(data: LazyBytes, size: number, begin: bigint, next: bigint, leng
   if (end < start + 8 || end > size || data.u64(start) !== id) return undefined;
   const room = Math.min(length, end - start - 8);
   data.ensure(start + 8, start + 8 + room);
-  return Buffer.from(data.bytes.buffer, data.bytes.byteOffset + start + 8, room).toString("latin1");
+  return decodeLatin1(data.bytes.subarray(start + 8, start + 8 + room));
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const all = new Uint8Array(a.length + b.length);
+  all.set(a);
+  all.set(b, a.length);
+  return all;
 }
 
 /** Records of variable length (3.5 to 5.9; linux:kernel/printk/printk.c:struct printk_log; formats.md 7.2). */
-function readRecords(kernel: Kernel): KernelLog {
+function readRecords(kernel: LogSource): KernelLog {
   const { memory } = kernel;
   const length = memory.u32(kernel.requireSymbol("log_buf_len"));
   if (length > MAX_BUFFER) throw new DumpError("CORRUPT", `log_buf_len is ${length}, the limit is ${MAX_BUFFER}`);
@@ -186,7 +204,7 @@ function readRecords(kernel: Kernel): KernelLog {
       facility: buffer.u8(at + textLenAt + 4),
       level: buffer.u8(at + textLenAt + 5) >> 5,
       caller: caller === 0 ? undefined : caller,
-      text: Buffer.from(buffer.bytes.buffer, buffer.bytes.byteOffset + at + header, textLen).toString("latin1"),
+      text: decodeLatin1(buffer.bytes.subarray(at + header, at + header + textLen)),
     });
     visited += len;
     at += len;
@@ -195,7 +213,7 @@ function readRecords(kernel: Kernel): KernelLog {
 }
 
 /** The character ring of 2.4 to 3.4 (formats.md 7.1): lines `<level>text`. */
-function readCharacters(kernel: Kernel): KernelLog {
+function readCharacters(kernel: LogSource): KernelLog {
   const { memory } = kernel;
   const length = memory.u32(kernel.requireSymbol("log_buf_len"));
   if (length > MAX_BUFFER || length === 0) throw new DumpError("CORRUPT", `log_buf_len is ${length}, the limit is ${MAX_BUFFER}`);
@@ -204,7 +222,7 @@ function readCharacters(kernel: Kernel): KernelLog {
   const logged = Math.min(length, chars === undefined ? end : memory.u32(chars));
   const bytes = memory.bytes(memory.pointer(kernel.requireSymbol("log_buf")), length);
   const start = (((end - logged) % length) + length) % length;
-  const text = latin1(Buffer.concat([bytes.subarray(start), bytes.subarray(0, start)]).subarray(0, logged));
+  const text = latin1(joined(bytes.subarray(start), bytes.subarray(0, start)).subarray(0, logged));
   const records: LogRecord[] = [];
   for (const line of text.split("\n")) {
     const match = /^<(\d{1,3})>/.exec(line);

@@ -1,4 +1,4 @@
-import { DumpError, Fields } from "../../bytes/index.ts";
+import { decodeLatin1, DumpError, Fields } from "../../bytes/index.ts";
 import type { DumpProblem, ElfNote } from "../dump.ts";
 
 /** Owner name of notes that the kernel makes for device dumps, and their type (linux:include/uapi/linux/vmcore.h). */
@@ -45,5 +45,5 @@ function pad4(size: number): number {
 /** The VMCOREINFO text among the notes (owner `VMCOREINFO`), or undefined. */
 export function vmcoreinfoOf(notes: readonly ElfNote[]): string | undefined {
   const note = notes.find((n) => n.name === "VMCOREINFO");
-  return note && Buffer.from(note.desc).toString("latin1").replace(/\0+$/, "");
+  return note && decodeLatin1(note.desc).replace(/\0+$/, "");
 }

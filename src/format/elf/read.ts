@@ -170,6 +170,10 @@ class ElfDump implements DumpFile {
     return parseNotes(readExactly(this.#source, offset, length, "ELF notes", MAX_NOTE_AREA), offset, this.littleEndian, this.problems);
   }
 
+  get segments(): { vaddr: bigint; paddr: number; size: number }[] {
+    return this.#loads.map(({ vaddr, paddr, memsz }) => ({ vaddr, paddr, size: memsz }));
+  }
+
   /** Index of the stored range that holds `address`, or -1. */
   #find(address: number): number {
     const index = lastAtOrBelow(this.#starts, address);

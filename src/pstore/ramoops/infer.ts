@@ -6,7 +6,6 @@ import type { RecordType } from "../record.ts";
 import type { ZoneSlot } from "../slot.ts";
 import {
   DEFAULT_ECC_SIZE,
-  describeLayout,
   ECC_BLOCK_SIZE,
   MAX_REGION,
   PERSISTENT_RAM_SIG,
@@ -418,7 +417,7 @@ function nameZones(zones: readonly FoundZone[], end: number, eccSize: number, li
           texts.reduce((sum, score) => sum + score, 0) +
           (eccSize > 0 ? 8 : 0) +
           (last.offset + last.size === end ? 4 : 0),
-        reason: `${zones.length} zones found by their headers, read as ${describeLayout({ slots, eccSize })}${signs.length > 0 ? `: ${signs.join(", ")}` : ""}`,
+        reason: `${zones.length} zone${zones.length === 1 ? "" : "s"} found by their headers${signs.length > 0 ? `: ${signs.join(", ")}` : ""}`,
       });
     }
   }

@@ -70,6 +70,11 @@ export class RamoopsZoneWriter {
     return this.#size;
   }
 
+  /** The first bytes of the ring. */
+  peek(length: number): Uint8Array {
+    return this.#mirror.subarray(ZONE_HEADER_SIZE, ZONE_HEADER_SIZE + Math.min(length, this.geometry.capacity));
+  }
+
   /** Appends to the ring; the oldest text goes where there is no room. Of more than the ring holds the last bytes stay. */
   write(bytes: Uint8Array): void {
     const { capacity } = this.geometry;

@@ -1,6 +1,6 @@
 import { type ByteSource, isDumpError } from "../../bytes/index.ts";
 import type { RecordType } from "../record.ts";
-import { describeSlots, type ZoneSlot } from "../slot.ts";
+import type { ZoneSlot } from "../slot.ts";
 import {
   DATALEN,
   MAX_DEVICE,
@@ -108,7 +108,7 @@ export function inferPszLayouts(source: ByteSource): PszGuess[] {
 }
 
 function guess(slots: readonly ZoneSlot[], littleEndian: boolean, score: number, reason: string): PszGuess {
-  return { slots, littleEndian, score, reason: `zones found by their signatures, read as ${describeSlots(slots)}: ${reason}` };
+  return { slots, littleEndian, score, reason: `zones found by their signatures: ${reason}` };
 }
 
 /** Sizes that dmesg zones at these places can have. */

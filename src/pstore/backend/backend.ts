@@ -1,0 +1,38 @@
+import type { FrontendRecord, StreamName } from "../frontend/frontend.ts";
+
+/** What can be stored, opened and ready. Every method throws PortError where the system refuses. */
+export interface Backend {
+  /** Where it stores, in words, for `--check`. */
+  readonly about: string;
+  /** Whether it keeps such a stream at all. */
+  accepts(stream: StreamName): boolean;
+  /**
+   * Appends to a stream.
+   *
+   * @param record the same in the format of /dev/kmsg, where it came from there.
+   */
+  write(stream: StreamName, bytes: Uint8Array, record?: Uint8Array): void;
+  /** Stores a record of its own; absent where only streams are kept. */
+  writeRecord?(record: FrontendRecord): void;
+  close(): void;
+}
+
+/** The last bytes of a text that fit, from the beginning of a line where that leaves anything. */
+export function tailOf(text: Uint8Array, room: number): Uint8Array {
+  if (text.length <= room) return text;
+  const tail = text.subarray(text.length - room);
+  const line = tail.indexOf(10);
+  return line >= 0 && line + 1 < tail.length ? tail.subarray(line + 1) : tail;
+}
+
+/** A text cut into parts of at most `room` bytes at line ends, newest first, at most `most` of them. */
+export function partsOf(text: Uint8Array, room: number, most: number): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  let end = text.length;
+  while (end > 0 && parts.length < most) {
+    const part = tailOf(text.subarray(0, end), room);
+    parts.push(part);
+    end -= part.length;
+  }
+  return parts;
+}

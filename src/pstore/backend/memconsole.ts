@@ -1,0 +1,44 @@
+import { DumpError } from "../../bytes/index.ts";
+import type { FrontendRecord, StreamName } from "../frontend/frontend.ts";
+import { MemconsoleWriter } from "../memconsole/write.ts";
+import type { Port } from "../port.ts";
+import { parseAmount } from "../spec.ts";
+import { type Backend, tailOf } from "./backend.ts";
+import { refuseUsedMemory, PortStore } from "./store.ts";
+
+/**
+ * Opens a memconsole of the 2009 proposal: one ring of at most a page, which all streams share. Of a record it keeps the end, in half of
+ * the ring.
+ *
+ * @throws PortError where the system refuses, BAD_ARGUMENT where the words make no region.
+ */
+export function openMemconsole(port: Port, words: ReadonlyMap<string, string>, streams: ReadonlySet<StreamName>): Backend {
+  const path = words.get("path") ?? "/dev/mem";
+  const isMemory = path === "/dev/mem";
+  const amount = (word: string): number | undefined => {
+    const value = words.get(word);
+    return value === undefined ? undefined : parseAmount(word, value);
+  };
+  const address = amount("address") ?? (isMemory ? undefined : 0);
+  if (address === undefined) throw new DumpError("BAD_ARGUMENT", "a memconsole backend needs address=, the physical address of its region");
+  const size = amount("size") ?? 8192;
+  if (isMemory) refuseUsedMemory(port, address, size);
+  const fd = port.open(path, "read-write", !isMemory);
+  try {
+    const base = words.get("base");
+    const writer = new MemconsoleWriter(new PortStore(port, fd, address), size, {
+      physicalAddress: address,
+      ...(base === undefined ? {} : { base: BigInt(base) }),
+    });
+    return {
+      about: `a ring of ${writer.capacity} bytes at 0x${address.toString(16)} of ${path}`,
+      accepts: (stream) => !(stream === "console" && streams.has("kmsg")),
+      write: (_stream, bytes) => writer.write(bytes),
+      writeRecord: (record: FrontendRecord) => writer.write(tailOf(record.text, Math.floor(writer.capacity / 2))),
+      close: () => port.close(fd),
+    };
+  } catch (error) {
+    port.close(fd);
+    throw error;
+  }
+}
