@@ -13,7 +13,7 @@ _lastwords() {
   fi
 
   if ((COMP_CWORD == 1)); then
-    words='report info notes dmesg ps bt mod read help completion --help --version'
+    words='report info notes dmesg ps bt mod read pstore record help completion --help --version'
     compopt +o default 2>/dev/null
     COMPREPLY=($(compgen -W "$words" -- "$current"))
     return
@@ -97,9 +97,28 @@ _lastwords() {
         --color) value='auto always never' ;;
       esac
       ;;
+    pstore)
+      options='--ramoops --blk --memconsole --backend --record --no-carved --zones --raw --output -o --json --btf --symbols --vmlinux --raw-base --stats --quiet -q --color --help -h'
+      operand='ls cat extract'
+      case $previous in
+        --ramoops|--blk|--memconsole|--record|--raw-base) value='' ;;
+        --backend) value='ramoops pstore_blk erst mtdoops cbmem' ;;
+        --output|-o|--btf|--symbols|--vmlinux) value='files' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    record)
+      options='--frontend --backend --config --check --tty --no-banner --quiet -q --color --help -h'
+      operand=''
+      case $previous in
+        --frontend|--backend) value='' ;;
+        --config) value='files' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
     help)
       options='--quiet -q --color --help -h'
-      operand='report info notes dmesg ps bt mod read help completion'
+      operand='report info notes dmesg ps bt mod read pstore record help completion'
       case $previous in
         --color) value='auto always never' ;;
       esac

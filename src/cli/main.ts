@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { getSystemErrorMessage } from "node:util";
 
 import { isDumpError } from "../bytes/index.ts";
@@ -7,6 +7,7 @@ import { findCommand, parseCommand, UsageError } from "./parse.ts";
 import { Progress } from "./progress.ts";
 import { commandTable, program, type CommandEntry, type CommandName, type Context } from "./table.ts";
 import { ClosedPipe, escapeControl, FdSink, formatBytes, Output, type ColorWhen, type Environment } from "./terminal.ts";
+import { version } from "./version.ts";
 
 /** What `main` has of the world; tests give it another one. */
 export interface World {
@@ -119,7 +120,7 @@ export async function main(argv: readonly string[], world: World = processWorld(
       return exitCode.usage;
     }
     if (word === "-V" || word === "--version") {
-      out.line(`${program.name} ${readVersion()}`);
+      out.line(`${program.name} ${version()}`);
       out.flush();
       return exitCode.good;
     }
@@ -199,11 +200,6 @@ function flushQuietly(output: Output): void {
   } catch {
     // See above.
   }
-}
-
-function readVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** {@link findCommand}, for people who name a dump and nothing else. */

@@ -146,6 +146,7 @@ export const program = {
 /** Headings of the command list, in its order. */
 export const groups = {
   explain: "Explain a crash",
+  keep: "Keep what a kernel says",
   look: "Look at one thing",
   tool: "About lastwords",
 } as const;
@@ -407,6 +408,108 @@ export const commands = {
     exitMeaning: { partial: "The dump holds only a part of what was asked for; that part was printed." },
     seeAlso: ["info", "crash(8)"],
     load: (): Promise<CommandModule<"read">> => import("./command/read.ts"),
+  },
+
+  pstore: {
+    group: "look",
+    summary: "list, print or extract what pstore's backends keep over a reboot",
+    description: [
+      "A PATH is an image of a ramoops region, a pstore_blk device or its image, a file of ERST records, an mtdoops device, a folder of records (a mounted pstore, what systemd-pstore or kdump tools copied away, efivarfs), a memory image or dump that covers the region, or `/dev/mem`. Consoles that coreboot, Google's firmware or a memconsole keep in memory are found too.",
+      "Places and sizes of ramoops regions are taken from `--ramoops`, else from what the dumped or this kernel says of them (`struct ramoops_context`, module parameters, command line, device tree, reserved memory), else found by the headers of the zones. What was chosen is printed with the reason and the alternatives. On `/dev/mem` only named or reserved memory is read.",
+      "Text that is no longer part of a record, because its zone was emptied, is listed as `.carved`: its beginning and order are guesses.",
+      "`extract` writes one folder for each backend, files named as the kernel names them, with the records' times, for the owner alone. `--ramoops` takes the kernel's own words: `mem_address`, `mem_size`, `record_size`, `console_size`, `ftrace_size`, `pmsg_size`, `tty_size`, `ecc`. `--blk` likewise: `kmsg_size`, `pmsg_size`, `console_size`, `ftrace_size`, `tty_size`, in KiB unless a letter follows.",
+    ],
+    operands: {
+      action: {
+        type: "choice",
+        name: "ACTION",
+        choices: ["ls", "cat", "extract"],
+        about: "`ls` lists records, `cat` prints them, `extract` writes them to files.",
+      },
+      paths: { type: "file", name: "PATH", repeat: true, about: "A region, device, folder, memory image or dump." },
+    },
+    uses: ["dump"],
+    options: {
+      ramoops: {
+        type: "string",
+        value: "WORDS",
+        about: "Where a ramoops region is and how it is divided, as `mem_size=1M,ecc=1`.",
+      },
+      blk: { type: "string", value: "WORDS", about: "How a pstore_blk device is divided, as `kmsg_size=64,console_size=64`." },
+      memconsole: { type: "string", value: "WORDS", about: "Where a memconsole of the 2009 proposal is, as `address=0x3f000000,size=4K`." },
+      backend: {
+        type: "choice",
+        value: "NAME",
+        choices: ["ramoops", "pstore_blk", "erst", "mtdoops", "cbmem"],
+        about: "What kind of storage the file is, where its bytes do not tell.",
+      },
+      record: { type: "string", value: "NAME", repeat: true, about: "Only this record, by the name that `ls` prints." },
+      "no-carved": { type: "flag", about: "Leave out text that is no longer part of a record." },
+      zones: { type: "flag", about: "With `ls`: list the zones too." },
+      raw: { type: "flag", about: "With `cat`: write the bytes as they are." },
+      output: { type: "file", short: "o", value: "DIR", about: "With `extract`: the folder to write to; made where it is not there." },
+    },
+    rules: [
+      { kind: "at-most-one", options: ["json", "raw"] },
+      { kind: "at-most-one", options: ["json", "output"] },
+    ],
+    examples: [
+      { run: "lastwords pstore ls /dev/mem", about: "What survived the reboot, with no driver loaded" },
+      { run: "lastwords pstore cat region.bin --record console-ramoops-0", about: "The console of the kernel before" },
+      { run: "lastwords pstore ls --ramoops mem_size=1M region.bin", about: "A region whose size is known" },
+      { run: "lastwords pstore extract -o found /sys/fs/pstore /dev/nvme0n1p3", about: "Save everything, one folder for each backend" },
+    ],
+    exits: ["good", "failed", "partial", "no-evidence", "unsupported"],
+    exitMeaning: { "no-evidence": "There are no records.", partial: "Some records are damaged; what is left of them was printed." },
+    seeAlso: ["report", "systemd-pstore.service(8)"],
+    load: (): Promise<CommandModule<"pstore">> => import("./command/pstore.ts"),
+  },
+
+  record: {
+    group: "keep",
+    summary: "keep console and ttys in storage that outlives a crash",
+    description: [
+      "Frontends are what is recorded: `kmsg` (all messages of the kernel), `console` (those that the console log level lets through), `tty` (every write of any program to any tty, through a kprobe in tracefs; no kernel patch), `pmsg` (what programs write to `/run/lastwords/pmsg`, a FIFO, or `/run/lastwords/pmsg.socket`) and `vmcore` (in a capture kernel, the log of the kernel that crashed). Without `--frontend` all are, `kmsg` aside.",
+      "Backends are where to, all at once, each failing alone: `ramoops` (memory behind `/dev/mem`, or `path=`), `pstore_blk` (`blkdev=`, a device or file), `memconsole` (one page of memory), `directory` (`path=`) and `udp` (`host=`, in netconsole's extended format). Their words are those of the kernel's drivers; `frontends=console+tty` keeps only these in a backend. There is no choice of one backend: what is configured is used.",
+      "Zones are written as the kernel writes them, so that its own ramoops and pstore_blk drivers show them after a reboot; text that is there is kept, and a cut at any byte loses at most the write in progress. What is lost on the way is counted into the log, as `-- 137 bytes lost: the trace ring was full --`.",
+      "The configuration is read from `/etc/lastwords/record.conf` where no backend is given: lines `frontend NAME WORDS`, `backend NAME WORDS`, `banner yes|no`. It runs until a signal ends it. In a capture kernel, which has no room for Node, the same recorder runs on QuickJS (see `hooks/` in the package).",
+    ],
+    operands: {
+      command: {
+        type: "string",
+        name: "COMMAND",
+        repeat: true,
+        optional: true,
+        about: "With `--tty`: the command and its arguments, after `--`.",
+      },
+    },
+    uses: [],
+    options: {
+      frontend: { type: "string", value: "FRONTEND", repeat: true, about: "Record this, as `tty` or `console:since=now`." },
+      backend: { type: "string", value: "BACKEND", repeat: true, about: "Record here, as `directory:path=/var/log/lastwords`." },
+      config: { type: "file", value: "FILE", about: "Take frontends and backends from FILE too." },
+      check: { type: "flag", about: "Say what would be recorded where, and what could not, and store nothing." },
+      tty: { type: "flag", about: "Run COMMAND in a pseudo-terminal and record its output: where tracefs is missing, or for one session." },
+      "no-banner": { type: "flag", about: "Do not begin each stream with a line that names the kernel and the time." },
+    },
+    rules: [{ kind: "at-most-one", options: ["check", "tty"] }],
+    examples: [
+      { run: "lastwords record", about: "What `/etc/lastwords/record.conf` says, until a signal" },
+      { run: "lastwords record --check", about: "What would be recorded, and where" },
+      {
+        run: "lastwords record --frontend tty --backend udp:host=10.0.0.1",
+        about: "All ttys, over the network",
+      },
+      { run: "lastwords record --backend directory:path=logs --tty -- make test", about: "The terminal output of one command" },
+    ],
+    exits: ["good", "failed", "partial"],
+    exitMeaning: {
+      good: "All that is configured works (`--check`), or the command succeeded (`--tty`).",
+      partial: "Some of it does not work (`--check`).",
+      failed: "Nothing can be recorded; with `--tty` the command's own status.",
+    },
+    seeAlso: ["pstore", "script(1)"],
+    load: (): Promise<CommandModule<"record">> => import("./command/record.ts"),
   },
 
   help: {

@@ -1,1 +1,9 @@
 export { collectEvidence, type Evidence, type EvidencePiece, type PieceKind } from "./collect.ts";
+export {
+  type PstoreStorage,
+  readStorages,
+  type StorageHints,
+  type StorageLayout,
+  type StorageSet,
+  type StorageZone,
+} from "./pstore/storage.ts";

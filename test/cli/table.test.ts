@@ -48,7 +48,7 @@ each("%s: values, rules and references make sense", (name, entry) => {
     for (const option of rule.kind === "needs" ? [rule.option, rule.needs] : rule.options) expect(options, option).toHaveProperty(option);
   }
   for (const reference of entry.seeAlso) {
-    if (!/^[a-z.]+\(\d\)$/.test(reference)) expect(commandTable, reference).toHaveProperty(reference);
+    if (!/^[a-z.-]+\(\d\)$/.test(reference)) expect(commandTable, reference).toHaveProperty(reference);
   }
   const operands = Object.values(entry.operands);
   operands.forEach((operand, i) => {

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { collectEvidence } from "../../evidence/index.ts";
 import type { Kernel } from "../../kernel/index.ts";
 import { buildReport, renderReport, type Report } from "../../report/index.ts";
@@ -6,6 +5,7 @@ import { exitCode } from "../exit-code.ts";
 import { openOptions, recordStats, tryKernel } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
 import { escapeLine } from "../terminal.ts";
+import { version } from "../version.ts";
 
 /** `lastwords report PATH...`. */
 export async function run(context: Context, args: Args<"report">): Promise<number> {
@@ -46,9 +46,4 @@ function statusOf(report: Report): number {
   const found = report.kernel !== null || report.panic.type !== null || report.panic.message !== null;
   if (!found) return report.missing.some((entry) => entry.code === "UNSUPPORTED") ? exitCode.unsupported : exitCode["no-evidence"];
   return report.missing.length > 0 ? exitCode.partial : exitCode.good;
-}
-
-function version(): string {
-  const text = readFileSync(new URL("../../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }

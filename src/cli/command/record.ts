@@ -1,0 +1,136 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DumpError } from "../../bytes/index.ts";
+import { reason } from "../../format/index.ts";
+import {
+  type Configured,
+  defaultFrontends,
+  isCaptureKernel,
+  parseConfigured,
+  parseRecordConfig,
+  type Port,
+  Recorder,
+  type Status,
+} from "../../pstore/index.ts";
+import { nodePort } from "../../recorder/node-port.ts";
+import { exitCode } from "../exit-code.ts";
+import { version } from "../version.ts";
+import type { Args, Context } from "../table.ts";
+
+const CONFIG = "/etc/lastwords/record.conf";
+
+/** `lastwords record [--check]`, `lastwords record --tty -- COMMAND`. */
+export async function run(context: Context, args: Args<"record">): Promise<number> {
+  if (args.command.length > 0 && !args.tty)
+    throw new DumpError("BAD_ARGUMENT", "a command is run with --tty: lastwords record --tty -- COMMAND");
+  if (args.tty && args.command.length === 0) throw new DumpError("BAD_ARGUMENT", "--tty needs a command: lastwords record --tty -- bash");
+  const port = nodePort();
+  const { frontends, backends, banner } = configuration(args, port);
+  const statuses = new Map<string, Status>();
+  const onStatus = (status: Status): void => {
+    const key = `${status.kind} ${status.name}`;
+    const before = statuses.get(key);
+    statuses.set(key, status);
+    // A backend that stays away is reported once, not every time it is tried.
+    if (!args.check && (before?.works !== status.works || before.about !== status.about)) context.note(describe(status));
+  };
+  const wrapper = args.tty ? wrapperOf(port) : undefined;
+  const recorder = new Recorder(
+    port,
+    {
+      frontends: wrapper ? [...frontends.filter(({ name }) => name !== "tty"), wrapper.frontend] : frontends,
+      backends,
+      banner,
+      version: version(),
+      dry: args.check,
+    },
+    onStatus,
+  );
+  if (args.check) {
+    for (const problem of recorder.stop()) context.note(problem);
+    for (const status of statuses.values()) context.out.line(context.out.paint(status.works ? "good" : "bad", describe(status)));
+    const works = [...statuses.values()];
+    if (works.every((status) => status.works)) return exitCode.good;
+    return (["frontend", "backend"] as const).every((kind) => works.some((status) => status.kind === kind && status.works))
+      ? exitCode.partial
+      : exitCode.failed;
+  }
+  const stop = (): void => {
+    for (const problem of recorder.stop()) context.note(problem);
+    wrapper?.remove();
+  };
+  const done = context.cleanUps.add(stop);
+  if (wrapper) {
+    const code = await wrapper.run(args.command);
+    done();
+    stop();
+    return code;
+  }
+  // Until a signal: that runs the clean-up, and ends us by itself.
+  await new Promise<never>(() => {
+    setInterval(() => {}, 2 ** 30);
+  });
+  return exitCode.good;
+}
+
+function describe({ kind, name, works, about }: Status): string {
+  return `${kind} ${name}: ${works ? "" : "NOT RECORDING: "}${about}`;
+}
+
+function configuration(
+  args: Args<"record">,
+  port: Port,
+): { frontends: readonly Configured[]; backends: readonly Configured[]; banner: boolean } {
+  const frontends = args.frontend.map((text) => parseConfigured("frontend", text));
+  const backends = args.backend.map((text) => parseConfigured("backend", text));
+  const text = configText(args.config, backends.length > 0);
+  const file = text === undefined ? undefined : parseRecordConfig(text, args.config ?? CONFIG);
+  frontends.push(...(file?.frontends ?? []));
+  backends.push(...(file?.backends ?? []));
+  if (backends.length === 0) {
+    throw new DumpError(
+      "BAD_ARGUMENT",
+      `no backend is configured: give --backend, as in --backend directory:path=/var/log/lastwords, or write ${CONFIG}`,
+    );
+  }
+  return {
+    frontends: frontends.length > 0 ? frontends : args.tty ? [] : defaultFrontends(port, isCaptureKernel),
+    backends,
+    banner: !args.noBanner && (file?.banner ?? true),
+  };
+}
+
+/** The file that was named; else the common one, where no backend was given and it is there. */
+function configText(named: string | undefined, given: boolean): string | undefined {
+  if (named === undefined && given) return undefined;
+  try {
+    return readFileSync(named ?? CONFIG, "utf8");
+  } catch (error) {
+    if (named === undefined) return undefined;
+    throw new DumpError("IO", `cannot read ${named}: ${reason(error)}`);
+  }
+}
+
+/**
+ * Runs a command in a pseudo-terminal of util-linux' script(1), whose copy of the output comes here through a FIFO: for kernels without
+ * tracefs, and where a single session is to be recorded.
+ */
+function wrapperOf(port: Port): { frontend: Configured; run(command: readonly string[]): Promise<number>; remove(): void } {
+  const folder = mkdtempSync(join(tmpdir(), "lastwords-"));
+  const fifo = join(folder, "tty");
+  port.makeFifo!(fifo);
+  return {
+    frontend: { name: "tty", words: new Map([["typescript", fifo]]) },
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+    run: (command) =>
+      new Promise((resolve, reject) => {
+        const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+        const child = spawn("script", ["-q", "-e", "-f", "-c", quoted, fifo], { stdio: "inherit" });
+        child.on("error", (error) => reject(new DumpError("IO", `cannot run script(1) of util-linux: ${reason(error)}`)));
+        // What is in the FIFO still is read before the recorder stops.
+        child.on("exit", (code) => setTimeout(() => resolve(code ?? exitCode.failed), 100));
+      }),
+  };
+}
