@@ -26,10 +26,10 @@ _lastwords() {
 
   case ${COMP_WORDS[1]} in
     report)
-      options='--log-lines --json --btf --symbols --vmlinux --raw-base --stats --quiet -q --color --help -h'
+      options='--log-lines --json --btf --symbols --vmlinux --raw-base --stats --ramoops --blk --memconsole --quiet -q --color --help -h'
       operand='files'
       case $previous in
-        --log-lines|--raw-base) value='' ;;
+        --log-lines|--raw-base|--ramoops|--blk|--memconsole) value='' ;;
         --btf|--symbols|--vmlinux) value='files' ;;
         --color) value='auto always never' ;;
       esac
@@ -98,11 +98,11 @@ _lastwords() {
       esac
       ;;
     pstore)
-      options='--ramoops --blk --memconsole --backend --record --no-carved --zones --raw --output -o --json --btf --symbols --vmlinux --raw-base --stats --quiet -q --color --help -h'
+      options='--backend --record --no-carved --zones --raw --output -o --json --btf --symbols --vmlinux --raw-base --stats --ramoops --blk --memconsole --quiet -q --color --help -h'
       operand='ls cat extract'
       case $previous in
-        --ramoops|--blk|--memconsole|--record|--raw-base) value='' ;;
         --backend) value='ramoops pstore_blk erst mtdoops cbmem' ;;
+        --record|--raw-base|--ramoops|--blk|--memconsole) value='' ;;
         --output|-o|--btf|--symbols|--vmlinux) value='files' ;;
         --color) value='auto always never' ;;
       esac

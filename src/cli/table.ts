@@ -183,6 +183,15 @@ export const optionSets = {
     },
     stats: { type: "flag", about: "At the end, print on standard error how much was read, and the time and memory it took." },
   },
+  storage: {
+    ramoops: {
+      type: "string",
+      value: "WORDS",
+      about: "Where a ramoops region is and how it is divided, as `mem_size=1M,ecc=1`.",
+    },
+    blk: { type: "string", value: "WORDS", about: "How a pstore_blk device is divided, as `kmsg_size=64,console_size=64`." },
+    memconsole: { type: "string", value: "WORDS", about: "Where a memconsole of the 2009 proposal is, as `address=0x3f000000,size=4K`." },
+  },
 } as const;
 
 export type OptionSetName = keyof typeof optionSets;
@@ -190,6 +199,7 @@ export type OptionSetName = keyof typeof optionSets;
 /** Headings of the shared options in help texts. */
 export const optionSetTitle: Readonly<Record<OptionSetName, string>> = {
   dump: "Options of every command that opens a dump",
+  storage: "Where pstore's storage is",
   common: "Common options",
 };
 
@@ -201,17 +211,18 @@ export const commands = {
     summary: "say why a kernel crashed, from whatever evidence there is",
     description: [
       "The report gives the reason for the crash, the panicking task with its registers and call trace, what the other CPUs did, the last lines of the kernel log, and what is missing and why.",
-      "A PATH is a dump (ELF, kdump-compressed, flattened, LKCD, sadump, or raw with `--raw-base`), a saved kernel log, or a folder that holds such files. Everything named is taken as evidence of one crash.",
+      "A PATH is a dump (ELF, kdump-compressed, flattened, LKCD, sadump, or raw with `--raw-base`), a saved kernel log, anything that `lastwords pstore` reads (a region, a pstore_blk device, a mounted pstore, `/dev/mem`), or a folder that holds such files. Everything named is taken as evidence of one crash.",
     ],
     operands: {
       paths: { type: "file", name: "PATH", repeat: true, about: "A dump, a log, or a folder of such files." },
     },
-    uses: ["dump"],
+    uses: ["dump", "storage"],
     options: {
       "log-lines": { type: "int", value: "N", default: 20, max: 1_000_000, about: "Show the last N lines of the kernel log." },
     },
     rules: [],
     examples: [
+      { run: "lastwords report /dev/mem", about: "After a reboot: what reserved memory still holds" },
       { run: "lastwords report /var/crash/127.0.0.1-2026-09-14-10:26/", about: "Explain what kdump left in a folder" },
       { run: "lastwords report --log-lines 100 vmcore", about: "With more of the kernel log" },
       { run: "lastwords report --json vmcore | jq -r .title", about: "The title of the crash, for a script" },
@@ -428,15 +439,8 @@ export const commands = {
       },
       paths: { type: "file", name: "PATH", repeat: true, about: "A region, device, folder, memory image or dump." },
     },
-    uses: ["dump"],
+    uses: ["dump", "storage"],
     options: {
-      ramoops: {
-        type: "string",
-        value: "WORDS",
-        about: "Where a ramoops region is and how it is divided, as `mem_size=1M,ecc=1`.",
-      },
-      blk: { type: "string", value: "WORDS", about: "How a pstore_blk device is divided, as `kmsg_size=64,console_size=64`." },
-      memconsole: { type: "string", value: "WORDS", about: "Where a memconsole of the 2009 proposal is, as `address=0x3f000000,size=4K`." },
       backend: {
         type: "choice",
         value: "NAME",
@@ -598,7 +602,7 @@ type OptionArgs<Options> = { readonly [Name in keyof Options as Camel<Name> & st
 
 type OperandArgs<Operands> = { readonly [Name in keyof Operands]: OperandArg<Operands[Name]> };
 
-/** Options of all the sets that a command uses; a command uses one or none, besides `common`. */
+/** Options of all the sets that a command uses, besides `common`. */
 type SetArgs<Uses> = Uses extends readonly [infer First, ...infer Rest]
   ? (First extends OptionSetName ? OptionArgs<(typeof optionSets)[First]> : unknown) & SetArgs<Rest>
   : unknown;
@@ -613,3 +617,6 @@ export type Args<Name extends string> = Name extends CommandName
 
 /** The arguments that every command has which opens a dump: for helpers that they share. */
 export type DumpArgs = OptionArgs<(typeof optionSets)["dump"]>;
+
+/** The same for commands that look for pstore's storage. */
+export type StorageArgs = OptionArgs<(typeof optionSets)["storage"]>;

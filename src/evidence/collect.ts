@@ -1,10 +1,13 @@
 import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { type DumpError, isDumpError, latin1, utf8, DumpError as Failure } from "../bytes/index.ts";
+import { parseEfiName, parseRecordName } from "../pstore/index.ts";
+import { looksLikeStorage, type PstoreStorage, readStorages, recordFiles, type StorageHints } from "./pstore/storage.ts";
+import { type PstoreStory, storyOf } from "./pstore/story.ts";
 import { type DumpProblem, FileSource, openDump, type OpenedDump, type OpenOptions, reason, recognise } from "../format/index.ts";
 
 /** What a file turned out to be. */
-export type PieceKind = "dump" | "log" | "other";
+export type PieceKind = "dump" | "log" | "pstore" | "other";
 
 /** One file that was given, or found in a folder that was given. */
 export interface EvidencePiece {
@@ -26,6 +29,12 @@ export interface Evidence {
   readonly dump: OpenedDump | undefined;
   /** The text of the first log, when there is one. */
   readonly log: { readonly path: string; readonly text: string } | undefined;
+  /** What pstore's backends kept, of every place that holds any. */
+  readonly pstore: readonly PstoreStorage[];
+  /** What their records tell together. */
+  readonly story: PstoreStory;
+  /** What was looked for in vain, in sentences. */
+  readonly notes: readonly string[];
 }
 
 const MAX_FILES = 1000;
@@ -40,14 +49,16 @@ const MAX_LOG = 64 * 1024 * 1024;
  *
  * @throws IO when a path that was named cannot be read; what opening throws when the only dump cannot be opened.
  */
-export async function collectEvidence(paths: readonly string[], options: OpenOptions): Promise<Evidence> {
+export async function collectEvidence(paths: readonly string[], options: OpenOptions, hints: StorageHints = {}): Promise<Evidence> {
   const files: string[] = [];
   for (const path of paths) addFiles(path, files, 0);
   if (options.raw || options.rawBase !== undefined) {
     const dump = await openDump(files, options);
-    return { pieces: files.map((path) => pieceOf(path, "dump", "raw")), dump, log: undefined };
+    return { pieces: files.map((path) => pieceOf(path, "dump", "raw")), dump, log: undefined, pstore: [], story: storyOf([]), notes: [] };
   }
-  const pieces = files.map(classify);
+  const pieces = files.map((path) => classify(path, hints));
+  const { storages: pstore, notes } = await storagesOf(pieces, hints, options);
+  const story = storyOf(pstore);
   const dumps = pieces.filter((piece) => piece.kind === "dump");
   let dump: OpenedDump | undefined;
   let failure: DumpError | undefined;
@@ -71,9 +82,41 @@ export async function collectEvidence(paths: readonly string[], options: OpenOpt
       }
     }
   }
-  const log = chooseLog(pieces.filter((piece) => piece.kind === "log"));
+  const logs = chooseLog(pieces.filter((piece) => piece.kind === "log"));
+  // A log that somebody saved and that has no crash in it says less than records that have one.
+  const log = story.crash && !(logs && LAST_WORDS.test(logs.text)) ? { path: story.crash.source, text: story.crash.text } : logs;
   if (!dump && !log && failure) throw failure;
-  return { pieces, dump, log };
+  return { pieces, dump, log, pstore, story, notes };
+}
+
+/** Storages in the pieces that may hold some; pieces that do not are what they were. */
+async function storagesOf(
+  pieces: EvidencePiece[],
+  hints: StorageHints,
+  options: OpenOptions,
+): Promise<{ storages: PstoreStorage[]; notes: string[] }> {
+  const storages: PstoreStorage[] = [];
+  const notes: string[] = [];
+  const byFolder = new Map<string, string[]>();
+  for (const piece of pieces) {
+    if (piece.kind !== "pstore") continue;
+    if (piece.format === "record") byFolder.set(dirname(piece.path), [...(byFolder.get(dirname(piece.path)) ?? []), piece.path]);
+    else {
+      const set = await readStorages([piece.path], hints, options);
+      set.close();
+      storages.push(...set.storages);
+      notes.push(...set.notes);
+      piece.health = set.storages.length === 0 ? "unusable" : set.storages.some(({ problems }) => problems.length > 0) ? "partial" : "good";
+      piece.details.push(...set.notes, ...set.storages.map(describeStorage));
+    }
+  }
+  for (const [folder, files] of byFolder) storages.push(...recordFiles(files, folder));
+  return { storages, notes };
+}
+
+function describeStorage({ backend, layout, records, problems }: PstoreStorage): string {
+  const count = `${records.length} record${records.length === 1 ? "" : "s"}`;
+  return [`${backend}, ${count}`, ...(layout ? [layout.layout] : []), ...problems].join("; ");
 }
 
 /** Words of the kernel at its end; a log that has none of them is of another boot, or of the capture kernel. */
@@ -115,7 +158,11 @@ function addFiles(path: string, files: string[], depth: number): void {
   }
 }
 
-function classify(path: string): EvidencePiece {
+function classify(path: string, hints: StorageHints): EvidencePiece {
+  const name = basename(path);
+  if (parseRecordName(name) || parseEfiName(name)) return { ...pieceOf(path, "pstore", "record") };
+  // Memory has no size that may be asked for, and the storage's own reader knows what of it may be read.
+  if (isMemoryDevice(path)) return pieceOf(path, "pstore", "memory", 0);
   const source = new FileSource(path);
   try {
     const head = new Uint8Array(Math.min(HEAD_SIZE, source.size));
@@ -123,12 +170,24 @@ function classify(path: string): EvidencePiece {
     const format = recognise(head, source);
     if (format !== undefined) return pieceOf(path, "dump", format, source.size);
     if (head.length === 0) return { ...pieceOf(path, "other", "empty", 0), health: "unusable", details: ["the file is empty"] };
-    return looksLikeText(head)
-      ? pieceOf(path, "log", "text", source.size)
+    if (hints.ramoops || hints.memconsole || looksLikeStorage(source)) return pieceOf(path, "pstore", "storage", source.size);
+    if (looksLikeText(head)) return pieceOf(path, "log", "text", source.size);
+    // The beginning of a region may be a zone that was never written, or one that is damaged.
+    return source.size <= MAX_SEARCHED && source.size >= SMALLEST_SEARCHED
+      ? pieceOf(path, "pstore", "storage", source.size)
       : { ...pieceOf(path, "other", "unknown", source.size), health: "unusable", details: ["no format known here"] };
   } finally {
     source.close();
   }
+}
+
+/** Files of no known format are searched for zones up to this size, and from this on. */
+const MAX_SEARCHED = 64 * 1024 * 1024;
+const SMALLEST_SEARCHED = 4096;
+
+/** Whether a path is memory itself. */
+function isMemoryDevice(path: string): boolean {
+  return path === "/dev/mem";
 }
 
 function pieceOf(path: string, kind: PieceKind, format: string, size: number = statSync(path).size): EvidencePiece {

@@ -7,3 +7,4 @@ export {
   type StorageSet,
   type StorageZone,
 } from "./pstore/storage.ts";
+export { type CaptureStory, type PstoreStory, storyOf, type TextOf } from "./pstore/story.ts";

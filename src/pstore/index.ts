@@ -37,3 +37,4 @@ export { readMtdoops } from "./mtdoops/read.ts";
 export { type Configured, isCaptureKernel, Recorder, type RecorderConfig, type Status } from "./recorder.ts";
 export { defaultFrontends, parseConfigured, parseRecordConfig, type RecordConfig } from "./record-config.ts";
 export { type Port, PortError } from "./port.ts";
+export { type Segment, splitByBanner } from "./banner.ts";

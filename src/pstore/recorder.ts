@@ -1,5 +1,6 @@
 import { isDumpError } from "../bytes/index.ts";
 import type { Backend } from "./backend/backend.ts";
+import { formatBanner } from "./banner.ts";
 import { openBackend } from "./backend/open.ts";
 import type { FrontendName, FrontendRecord, RunningFrontend, StreamName } from "./frontend/frontend.ts";
 import { startFrontend } from "./frontend/start.ts";
@@ -287,13 +288,15 @@ export class Recorder {
   }
 }
 
-/** Who writes, in which kernel: rings outlive kernels, and the reader wants to know where one ends. */
+/** {@link formatBanner} for the kernel that runs. */
 export function bannerOf(port: Port, version: string): string {
-  const release = (readText(port, "/proc/sys/kernel/osrelease") ?? "unknown").trim();
-  const boot = (readText(port, "/proc/sys/kernel/random/boot_id") ?? "").trim().slice(0, 8);
-  const { seconds } = port.clock();
-  const time = new Date(seconds * 1000).toISOString().slice(0, 19);
-  return `-- lastwords ${version}: Linux ${release}, ${isCaptureKernel(port) ? "capture kernel, " : ""}boot ${boot}, ${time}Z --\n`;
+  return formatBanner({
+    version,
+    release: (readText(port, "/proc/sys/kernel/osrelease") ?? "unknown").trim(),
+    capture: isCaptureKernel(port),
+    boot: (readText(port, "/proc/sys/kernel/random/boot_id") ?? "").trim().slice(0, 8),
+    seconds: port.clock().seconds,
+  });
 }
 
 /** Whether this kernel was started to save another's memory. */

@@ -116,7 +116,7 @@ export function blkSizes(words: ReadonlyMap<string, string>, totalSize: number):
   } as const;
   const sizes: Record<string, number> = { totalSize };
   for (const word of words.keys()) {
-    if (!(word in keys) && !["blkdev", "max_reason", "best_effort", "total_size"].includes(word)) {
+    if (!Object.hasOwn(keys, word) && !["blkdev", "max_reason", "best_effort", "total_size"].includes(word)) {
       throw new DumpError("BAD_ARGUMENT", `pstore_blk has no parameter '${word}'; it has ${Object.keys(keys).join(", ")}`);
     }
   }

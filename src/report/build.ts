@@ -1,5 +1,5 @@
 import { asVaddr, hex, hex16, latin1, type Vaddr } from "../bytes/index.ts";
-import type { Evidence } from "../evidence/index.ts";
+import type { Evidence, PstoreStorage } from "../evidence/index.ts";
 import { type ElfNote, NT_VMCOREDD } from "../format/index.ts";
 import {
   type Backtrace,
@@ -34,9 +34,11 @@ import {
   type Task,
   TaskReader,
 } from "../kernel/index.ts";
+import { recordFileName } from "../pstore/index.ts";
 import { causeOf, messageOf, whoOf } from "./cause.ts";
 import { disassembleAround } from "./disassemble.ts";
 import type {
+  CaptureReport,
   CpuReport,
   EvidenceReport,
   FrameReport,
@@ -47,6 +49,7 @@ import type {
   NoteReport,
   PanicReport,
   Receipt,
+  RecordReport,
   Report,
   StuckReport,
   TaskReport,
@@ -108,6 +111,8 @@ export function buildReport(input: ReportInput): Report {
     modules: modules.map(moduleOf),
     log: logOf(log, text),
     notes: dump ? dump.notes.map((note) => noteOf(note)) : [],
+    records: evidence.pstore.flatMap(recordsOf),
+    capture: captureOf(evidence),
     missing: [],
     receipts,
   };
@@ -424,6 +429,31 @@ const CORE_TYPES: Readonly<Record<number, string>> = {
 };
 /** dump_name of struct vmcoredd_header: 44 bytes before the data (linux:include/uapi/linux/vmcore.h). */
 const DEVICE_NAME_LENGTH = 44;
+
+function recordsOf(storage: PstoreStorage): RecordReport[] {
+  return storage.records.map((record) => ({
+    name: recordFileName(record),
+    backend: storage.backend,
+    source: storage.source,
+    size: record.content.length,
+    time: record.time && Math.abs(record.time.seconds) < 8.64e12 ? new Date(record.time.seconds * 1000).toISOString() : null,
+    state: record.state,
+    problems: record.problems,
+  }));
+}
+
+function captureOf({ story }: Evidence): CaptureReport | null {
+  const { capture } = story;
+  return capture
+    ? {
+        kernel: capture.release ?? null,
+        outcome: capture.outcome,
+        reason: capture.reason?.line ?? null,
+        source: capture.reason?.record ?? null,
+        tty: capture.tty?.text ?? "",
+      }
+    : null;
+}
 
 /** A note of a dump, in words. */
 export function noteOf(note: ElfNote): NoteReport {

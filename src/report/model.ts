@@ -23,6 +23,10 @@ export interface Report {
   readonly modules: readonly ModuleReport[];
   readonly log: LogReport;
   readonly notes: readonly NoteReport[];
+  /** What pstore's backends kept. */
+  readonly records: readonly RecordReport[];
+  /** What the kernel that was to save the memory left; null where nothing is known of it. */
+  readonly capture: CaptureReport | null;
   readonly missing: readonly MissingReport[];
   /** JSON pointer into this report to where the value comes from. */
   readonly receipts: Readonly<Record<string, Receipt>>;
@@ -190,6 +194,34 @@ export interface NoteReport {
   readonly what: string;
   /** Device that a device dump (type 0x700) is of. */
   readonly device: string | null;
+}
+
+/** A record of one of pstore's backends. */
+export interface RecordReport {
+  /** Name of the kernel's file for it. */
+  readonly name: string;
+  readonly backend: string;
+  /** File, device or folder. */
+  readonly source: string;
+  readonly size: number;
+  /** ISO 8601, UTC. */
+  readonly time: string | null;
+  /** `carved`: text that is no longer part of any record. */
+  readonly state: "kept" | "carved";
+  readonly problems: readonly string[];
+}
+
+/** How saving the dump went, in the words of the capture kernel's programs. */
+export interface CaptureReport {
+  /** Release of the capture kernel. */
+  readonly kernel: string | null;
+  readonly outcome: "failed" | "saved" | "unknown";
+  /** The line that says so. */
+  readonly reason: string | null;
+  /** Record that the line is from. */
+  readonly source: string | null;
+  /** Everything on the capture kernel's ttys. */
+  readonly tty: string;
 }
 
 export interface MissingReport {

@@ -23,7 +23,9 @@ export function summarise(report: Report): string {
     panic.cpu === null ? "" : `, on CPU ${panic.cpu}`,
   ].join("");
   const verb = isFatal(report) ? "crashed" : "reported a problem";
-  return `${who} ${verb}${when}: ${what}${where}.`;
+  const saving =
+    report.capture?.outcome === "failed" && report.capture.reason !== null ? ` Its memory was not saved: "${report.capture.reason}".` : "";
+  return `${who} ${verb}${when}: ${what}${where}.${saving}`;
 }
 
 /** Faults that end at least the task. After a warning, a stall, a hung task or a BUG of another kind the kernel goes on. */

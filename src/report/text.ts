@@ -73,6 +73,7 @@ export function renderReport(report: Report, given: RenderOptions): string {
       out.push(line.current ? paint("warning", text) : text);
     }
   }
+  renderCapture(report, options, out, heading);
   renderCpus(report, options, out, heading);
   renderStuck(report, options, out, heading);
   renderModules(report, options, out, heading);
@@ -82,6 +83,7 @@ export function renderReport(report: Report, given: RenderOptions): string {
     heading(`Kernel log (last ${shown.length} of ${lines.length} lines)`);
     for (const line of shown) out.push(`  ${escape(line)}`);
   }
+  renderRecords(report, options, out, heading);
   heading("Evidence");
   for (const piece of report.evidence) {
     const style = piece.health === "good" ? "good" : piece.health === "partial" ? "warning" : "bad";
@@ -95,6 +97,38 @@ export function renderReport(report: Report, given: RenderOptions): string {
     }
   }
   return `${out.join("\n")}\n`;
+}
+
+/** Lines of the capture kernel's ttys to show: scripts are brief. */
+const CAPTURE_LINES = 15;
+
+function renderCapture({ capture }: Report, { paint, escape }: RenderOptions, out: string[], heading: (text: string) => void): void {
+  if (!capture) return;
+  const outcome = { failed: "the dump was not saved", saved: "the dump was saved", unknown: "whether the dump was saved is not known" };
+  heading(`Capture kernel${capture.kernel === null ? "" : ` ${escape(capture.kernel)}`}: ${outcome[capture.outcome]}`);
+  if (capture.reason !== null) {
+    out.push(`  ${paint(capture.outcome === "saved" ? "good" : "bad", escape(capture.reason))}`);
+    if (capture.source !== null) out.push(paint("dim", `    from ${escape(capture.source)}`));
+  }
+  const lines = capture.tty.split("\n").filter((line) => line.trim() !== "");
+  const shown = lines.slice(-CAPTURE_LINES);
+  if (shown.length > 0) out.push(paint("dim", `  last ${shown.length} of ${lines.length} lines on its ttys`));
+  for (const line of shown) out.push(`  ${escape(line)}`);
+}
+
+/** Records of a full region are many; the command `pstore` lists them all. */
+const MAX_RECORDS = 20;
+
+function renderRecords({ records }: Report, { paint, escape }: RenderOptions, out: string[], heading: (text: string) => void): void {
+  if (records.length === 0) return;
+  heading(`Records that outlived the crash (${records.length})`);
+  for (const record of records.slice(0, MAX_RECORDS)) {
+    const time = record.time === null ? "" : `, ${record.time.slice(0, 19).replace("T", " ")} UTC`;
+    const problems = record.problems.length === 0 ? "" : paint("warning", `; ${escape(record.problems.join("; "))}`);
+    out.push(`  ${escape(record.name)}: ${record.size} bytes${time}${problems}`);
+  }
+  if (records.length > MAX_RECORDS)
+    out.push(paint("dim", `  ... and ${records.length - MAX_RECORDS} more; lastwords pstore ls lists them`));
 }
 
 function renderFacts(report: Report, options: RenderOptions, out: string[]): void {

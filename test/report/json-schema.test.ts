@@ -1,12 +1,15 @@
 /** What the commands print with --json follows the schemas in schema/, and those say no more and no less. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { collectEvidence } from "../../src/evidence/index.ts";
 import { Kernel } from "../../src/kernel/index.ts";
 import { buildReport, type Report } from "../../src/report/index.ts";
 import { runMain } from "../cli/memory-sink.ts";
+import { evidence as storage } from "../pstore/evidence.ts";
+import { cperRecord } from "../writers/erst.ts";
 
 const ajv = new Ajv2020({
   strict: true,
@@ -99,6 +102,49 @@ describe.each(COMMANDS)("%s %s", (name, ...args) => {
     const { validate } = schemaOf(name);
     validate(JSON.parse(out));
     expect(validate.errors).toBeNull();
+  });
+});
+
+describe("pstore", () => {
+  const folder = mkdtempSync(join(tmpdir(), "lastwords-schema-"));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const path = (name: string): string => join(folder, name);
+
+  beforeAll(() => {
+    for (const name of ["pstore-ramoops-deflate-ecc", "pstore-blk-lz4", "hung-task-after-capture"])
+      writeFileSync(path(name), storage(name));
+    // Blocks beyond mending and a time that is no date.
+    const damaged = storage("pstore-ramoops-deflate-ecc");
+    damaged.fill(0xa5, 0xf0000 + 200, 0xf0000 + 500);
+    writeFileSync(path("damaged"), damaged);
+    writeFileSync(path("erst"), cperRecord({ id: 2n ** 64n - 1n, data: Buffer.from("<0>last\n"), seconds: 2n ** 52n }));
+    writeFileSync(path("zeros"), new Uint8Array(4096));
+    mkdirSync(path("records"));
+    writeFileSync(path("records/pmsg-ramoops-0"), Uint8Array.of(0xff, 0x41, 0));
+  });
+
+  const FILES = ["pstore-ramoops-deflate-ecc", "pstore-blk-lz4", "hung-task-after-capture", "damaged", "erst", "zeros", "records"];
+  test.each(FILES.flatMap((file) => [[file, "ls"] as const, [file, "cat"] as const]))("%s: %s follows its schema", async (file, action) => {
+    const { out, code } = await runMain(["pstore", action, path(file), "--json", "-q"]);
+    expect([0, 3, 4]).toContain(code);
+    const { validate } = schemaOf("pstore");
+    const value = JSON.parse(out) as { storages: { records: Record<string, unknown>[] }[] };
+    validate(value);
+    expect(validate.errors).toBeNull();
+    for (const record of value.storages.flatMap(({ records }) => records)) expect("text" in record).toBe(action === "cat");
+  });
+
+  test("a record with a wrong or surplus property does not follow it", async () => {
+    const { validate } = schemaOf("pstore");
+    const value = JSON.parse((await runMain(["pstore", "ls", path("damaged"), "--json", "-q"])).out) as {
+      storages: { records: Record<string, unknown>[] }[];
+    };
+    value.storages[0]!.records[0]!["surprise"] = 1;
+    expect(validate(value)).toBe(false);
+    delete value.storages[0]!.records[0]!["surprise"];
+    expect(validate(value)).toBe(true);
+    value.storages[0]!.records[0]!["state"] = "lost";
+    expect(validate(value)).toBe(false);
   });
 });
 

@@ -30,7 +30,14 @@ function folder(name: string, files: Readonly<Record<string, string | Uint8Array
 
 /** The report of a log and nothing else. */
 function reportOfLog(text: string): Report {
-  const evidence = { pieces: [], dump: undefined, log: { path: "console.log", text } };
+  const evidence = {
+    pieces: [],
+    pstore: [],
+    story: { crash: undefined, capture: undefined },
+    notes: [],
+    dump: undefined,
+    log: { path: "console.log", text },
+  };
   return buildReport({ evidence, kernel: undefined, kernelFailure: undefined, version: "test" });
 }
 
@@ -385,7 +392,14 @@ describe("text of the dump cannot command a terminal", () => {
           return typeof value === "function" ? (value.bind(target) as unknown) : value;
         },
       });
-      const evidence = { pieces: [], dump: { dump: patched, containers: [], problems: [] }, log: undefined };
+      const evidence = {
+        pieces: [],
+        pstore: [],
+        story: { crash: undefined, capture: undefined },
+        notes: [],
+        dump: { dump: patched, containers: [], problems: [] },
+        log: undefined,
+      };
       return buildReport({ evidence, kernel: new Kernel(patched), kernelFailure: undefined, version: "test" });
     } finally {
       dump.close();

@@ -1,21 +1,13 @@
 import { closeSync, fchmodSync, futimesSync, mkdirSync, openSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { asVaddr, DumpError, hex, latin1, utf8 } from "../../bytes/index.ts";
-import { type PstoreStorage, readStorages, type StorageHints } from "../../evidence/index.ts";
+import { type PstoreStorage, readStorages } from "../../evidence/index.ts";
 import { reason } from "../../format/index.ts";
 import type { Kernel } from "../../kernel/index.ts";
-import {
-  formatFtrace,
-  joinParts,
-  parseAmount,
-  parseWords,
-  type PstoreRecord,
-  recordFileBytes,
-  recordFileName,
-  type RecordTime,
-} from "../../pstore/index.ts";
+import { formatFtrace, joinParts, type PstoreRecord, recordFileBytes, recordFileName, type RecordTime } from "../../pstore/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { openOptions, recordStats } from "../open-kernel.ts";
+import { storageHints } from "../storage-hints.ts";
 import type { Args, Context } from "../table.ts";
 import { escapeControl, escapeLine, formatBytes, formatTable } from "../terminal.ts";
 
@@ -24,7 +16,11 @@ export async function run(context: Context, args: Args<"pstore">): Promise<numbe
   if (args.action === "extract" && args.output === undefined) {
     throw new DumpError("BAD_ARGUMENT", "extract needs --output DIR: the folder to write to");
   }
-  const set = await readStorages(args.paths, hintsOf(args), openOptions(context, args));
+  const set = await readStorages(
+    args.paths,
+    { ...storageHints(args), ...(args.backend === undefined ? {} : { backend: args.backend }) },
+    openOptions(context, args),
+  );
   try {
     for (const note of set.notes) context.note(note);
     const wanted = chosen(set.storages, args);
@@ -51,21 +47,6 @@ export async function run(context: Context, args: Args<"pstore">): Promise<numbe
   } finally {
     set.close();
   }
-}
-
-function hintsOf(args: Args<"pstore">): StorageHints {
-  const memconsole = args.memconsole === undefined ? undefined : parseWords(args.memconsole);
-  const amount = (word: string): number => {
-    const value = memconsole?.get(word);
-    if (value === undefined) throw new DumpError("BAD_ARGUMENT", `--memconsole needs ${word}=…: address=0x3f000000,size=64K`);
-    return parseAmount(word, value);
-  };
-  return {
-    ...(args.ramoops === undefined ? {} : { ramoops: parseWords(args.ramoops) }),
-    ...(args.blk === undefined ? {} : { blk: parseWords(args.blk) }),
-    ...(memconsole ? { memconsole: { address: amount("address"), size: amount("size") } } : {}),
-    ...(args.backend === undefined ? {} : { backend: args.backend }),
-  };
 }
 
 /** The storages with the records that were asked for by name. @throws BAD_ARGUMENT for a name that is nowhere. */

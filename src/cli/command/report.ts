@@ -2,6 +2,7 @@ import { collectEvidence } from "../../evidence/index.ts";
 import type { Kernel } from "../../kernel/index.ts";
 import { buildReport, renderReport, type Report } from "../../report/index.ts";
 import { exitCode } from "../exit-code.ts";
+import { storageHints } from "../storage-hints.ts";
 import { openOptions, recordStats, tryKernel } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
 import { escapeLine } from "../terminal.ts";
@@ -9,7 +10,8 @@ import { version } from "../version.ts";
 
 /** `lastwords report PATH...`. */
 export async function run(context: Context, args: Args<"report">): Promise<number> {
-  const evidence = await collectEvidence(args.paths, openOptions(context, args));
+  const evidence = await collectEvidence(args.paths, openOptions(context, args), storageHints(args));
+  for (const note of evidence.notes) context.note(note);
   try {
     let kernel: Kernel | undefined;
     let kernelFailure: Report["missing"][number] | undefined;

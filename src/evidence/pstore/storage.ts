@@ -153,7 +153,7 @@ async function readFile(
   notes: string[],
 ): Promise<PstoreStorage[]> {
   const name = basename(path);
-  if (path === "/dev/mem" || name === "mem") return readDevMem(path, hints, notes);
+  if (path === "/dev/mem") return readDevMem(path, hints, notes);
   const source = new FileSource(path);
   closing.push(source);
   if (parseRecordName(name) || parseEfiName(name)) return recordFiles([path], undefined);
@@ -570,7 +570,7 @@ function readFolder(path: string, notes: string[]): PstoreStorage[] {
 }
 
 /** Files of records, one storage for each backend that their names give. */
-function recordFiles(files: readonly string[], folder: string | undefined): PstoreStorage[] {
+export function recordFiles(files: readonly string[], folder: string | undefined): PstoreStorage[] {
   const records: PstoreRecord[] = [];
   const variables: { name: string; bytes: Uint8Array }[] = [];
   const problems: string[] = [];

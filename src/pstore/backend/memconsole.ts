@@ -1,6 +1,7 @@
 import { DumpError } from "../../bytes/index.ts";
 import type { FrontendRecord, StreamName } from "../frontend/frontend.ts";
 import { MemconsoleWriter } from "../memconsole/write.ts";
+import { encodeLatin1 } from "../latin1.ts";
 import type { Port } from "../port.ts";
 import { parseAmount } from "../spec.ts";
 import { type Backend, tailOf } from "./backend.ts";
@@ -34,7 +35,10 @@ export function openMemconsole(port: Port, words: ReadonlyMap<string, string>, s
       about: `a ring of ${writer.capacity} bytes at 0x${address.toString(16)} of ${path}`,
       accepts: (stream) => !(stream === "console" && streams.has("kmsg")),
       write: (_stream, bytes) => writer.write(bytes),
-      writeRecord: (record: FrontendRecord) => writer.write(tailOf(record.text, Math.floor(writer.capacity / 2))),
+      writeRecord: (record: FrontendRecord) => {
+        writer.write(encodeLatin1(`-- the kernel that crashed said last (${record.reason}) --\n`));
+        writer.write(tailOf(record.text, Math.floor(writer.capacity / 2)));
+      },
       close: () => port.close(fd),
     };
   } catch (error) {

@@ -132,6 +132,10 @@ describe("readCorebootConsole", () => {
     const entries = real.slice();
     entries[40]! ^= 1;
     expect(coreboot(memory([0x500, entries]))[0]!.problems).toEqual(["coreboot's table does not have its checksum"]);
+    // An entry of no bytes has no next one.
+    const endless = real.slice();
+    endless[28] = 0;
+    expect(coreboot(memory([0x500, endless]))).toEqual([]);
     expect(coreboot(memory([0x500, forward(0x500)]))).toEqual([]);
     expect(coreboot(memory([0x504, real]))).toEqual([]);
     expect(coreboot(memory([0x500, corebootTable([[0x17, address64(2 ** 40)]])]))[0]!.problems).toHaveLength(1);

@@ -76,6 +76,8 @@ describe("MemconsoleWriter", () => {
         (size, messages, page, more) => {
           const memory = new Memory(changliRegion(size, messages, { base: 0xffff_8000_0000_0000n + page * 4096n, fill: 0xee }));
           const writer = attach(memory);
+          // It is ours from then on, before anything is written.
+          expect(changliText(memory.bytes, size, base)).toBe(messages.join("").slice(-writer.capacity));
           writer.write(encodeLatin1(more));
           const wanted = [...messages, more].join("").slice(-writer.capacity);
           expect(shown(memory)).toBe(wanted);
