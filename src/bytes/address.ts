@@ -22,14 +22,17 @@ export function asPfn(value: number): Pfn {
   return value as Pfn;
 }
 
+/** Not BigInt.asUintN(64, …): QuickJS 2025-04-26, which the recorder runs on, answers with a negative number. */
+const ALL_BITS = 0xffff_ffff_ffff_ffffn;
+
 /** Wraps to 64 bits, as the machine does. */
 export function asVaddr(value: bigint): Vaddr {
-  return BigInt.asUintN(64, value) as Vaddr;
+  return (value & ALL_BITS) as Vaddr;
 }
 
 /** Formats as the field does: 16 hex digits, no prefix (`ffffffff94bcd06e`). */
 export function hex16(value: bigint): string {
-  return BigInt.asUintN(64, value).toString(16).padStart(16, "0");
+  return (value & ALL_BITS).toString(16).padStart(16, "0");
 }
 
 /** `0x`-prefixed hex without padding. */

@@ -359,15 +359,13 @@ function regionsNamed(
       notes.push(`${parameter.from}: ${error.message}`);
       region = ramoopsAt(copy, { ...parameter, words: new Map() }, memAddress);
     }
-    if (region) {
-      found.push(region);
-      taken.push([memAddress, memAddress + memSize]);
-      continue;
-    }
-    for (const { offset, size } of findChangli(copy).slice(0, 1)) {
-      found.push(memconsole(memory, memAddress + offset, size));
-      taken.push([memAddress, memAddress + memSize]);
-    }
+    if (region) found.push(region);
+    // A hole may hold more than one thing.
+    const start = region?.address === undefined ? 0 : region.address - memAddress;
+    const end = region?.size === undefined ? 0 : start + region.size;
+    const consoles = findChangli(copy).filter(({ offset, size }) => offset + size <= start || offset >= end);
+    for (const { offset, size } of consoles.slice(0, 1)) found.push(memconsole(memory, memAddress + offset, size));
+    if (region || consoles.length > 0) taken.push([memAddress, memAddress + memSize]);
   }
   return found;
 }
@@ -466,11 +464,13 @@ function ramoopsStorage(region: ByteSource, source: ByteSource, address: number,
   const [best, ...others] = guesses as [LayoutGuess, ...LayoutGuess[]];
   const content = readRamoops(region, best, decompressPayload);
   const layout = describeLayout(best);
+  // Memory that is reserved may be more than the region.
+  const last = best.slots.at(-1)!;
   return {
     backend: "ramoops",
     source: source.name,
     address,
-    size: region.size,
+    size: Math.min(region.size, last.offset + last.size),
     layout: { layout, reason: best.reason },
     alternatives: distinct(
       layout,

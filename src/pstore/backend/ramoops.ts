@@ -1,8 +1,8 @@
 import { DumpError } from "../../bytes/index.ts";
 import type { StreamName } from "../frontend/frontend.ts";
-import type { Port } from "../port.ts";
-import { describeLayout, ramoopsZones, type ZoneOrder } from "../ramoops/layout.ts";
-import { RamoopsZoneWriter } from "../ramoops/write.ts";
+import { type Port, readText } from "../port.ts";
+import { describeLayout, recorderZones } from "../ramoops/layout.ts";
+import { prepareFtraceZone, RamoopsZoneWriter } from "../ramoops/write.ts";
 import { parseRecordHeader } from "../dmesg.ts";
 import type { RecordType } from "../record.ts";
 import { parseAmount, ramoopsSpec } from "../spec.ts";
@@ -36,19 +36,24 @@ export function openRamoops(port: Port, words: ReadonlyMap<string, string>, stre
   if (order !== "pmsg-first" && order !== "ftrace-first") {
     throw new DumpError("BAD_ARGUMENT", `order=${order}: pmsg-first (kernels since 6.2) or ftrace-first (before) is wanted`);
   }
-  const slots = writableZones({ ...sizes, memSize: spec.memSize }, order, parseAmount("cpus", words.get("cpus") ?? "1"));
+  const slots = recorderZones({ ...sizes, memSize: spec.memSize }, order, parseAmount("cpus", words.get("cpus") ?? "1"));
   if (isMemory) refuseUsedMemory(port, address, spec.memSize);
   const fd = port.open(path, "read-write", !isMemory);
   try {
     const rings = new Map<RecordType, RingWriter>();
     const records: (RecordSlot & { readonly used: number })[] = [];
     for (const { type, offset, size } of slots) {
-      if (type === "ftrace") continue;
-      const writer = new RamoopsZoneWriter(new PortStore(port, fd, address + offset), size, sizes.eccSize);
+      const store = new PortStore(port, fd, address + offset);
+      if (type === "ftrace") {
+        prepareFtraceZone(store, size, sizes.eccSize, versionCode(port));
+        continue;
+      }
+      const writer = new RamoopsZoneWriter(store, size, sizes.eccSize);
       if (type === "dmesg") {
         records.push({
+          // A clock that was never set gives times about 0: those records are no empty ones.
           room: writer.geometry.capacity - 48,
-          used: writer.size === 0 ? 0 : (parseRecordHeader(writer.peek(48))?.time.seconds ?? 1),
+          used: writer.size === 0 ? 0 : Math.max(1, parseRecordHeader(writer.peek(48))?.time.seconds ?? 1),
           write: (record, text) => void writer.writeRecord(record.time, text),
         });
       } else rings.set(type, writer);
@@ -69,13 +74,8 @@ export function openRamoops(port: Port, words: ReadonlyMap<string, string>, stre
   }
 }
 
-/** The zones as {@link ramoopsZones} places them for all but tty, which has the region's end. */
-function writableZones(sizes: Parameters<typeof ramoopsZones>[0], order: ZoneOrder, cpus: number): ReturnType<typeof ramoopsZones> {
-  if (sizes.ttySize === 0) return ramoopsZones(sizes, order, cpus);
-  // The kernel of the 2023 series has it behind pmsg: the same place unless ftrace follows.
-  const ttySize = 2 ** Math.floor(Math.log2(sizes.ttySize));
-  const memSize = sizes.memSize - ttySize;
-  const others = sizes.recordSize + sizes.consoleSize + sizes.ftraceSize + sizes.pmsgSize > 0 && memSize > 0;
-  const slots = others ? ramoopsZones({ ...sizes, memSize, ttySize: 0 }, order, cpus) : [];
-  return [...slots, { type: "tty", index: 0, offset: memSize, size: ttySize }];
+/** LINUX_VERSION_CODE of the running kernel, as far as its release tells (Debian's names no patch level). */
+function versionCode(port: Port): number {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(readText(port, "/proc/sys/kernel/osrelease") ?? "") ?? ["", "6", "0"];
+  return (Number(major) << 16) | (Number(minor) << 8);
 }

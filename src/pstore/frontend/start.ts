@@ -4,7 +4,7 @@ import { parseAmount } from "../spec.ts";
 import { FRONTEND_NAMES, type FrontendName, type FrontendSink, type RunningFrontend } from "./frontend.ts";
 import { startKmsgFrontend } from "./kmsg.ts";
 import { startPmsgFrontend } from "./pmsg.ts";
-import { startTtyFrontend } from "./tty.ts";
+import { hasTtyInstance, startTtyFrontend, TTY_TRACEFS } from "./tty.ts";
 import { ttyNameOffset } from "./tty-name.ts";
 import { startTypescriptFrontend } from "./typescript.ts";
 import { startVmcoreFrontend } from "./vmcore.ts";
@@ -21,9 +21,16 @@ const WORDS: Readonly<Record<FrontendName, readonly string[]>> = {
 /**
  * Starts the frontend of that name.
  *
+ * @param check only to see whether it works: what a running recorder has is left alone.
  * @throws BAD_ARGUMENT for a name or word that there is not, PortError or DumpError where the system does not let it.
  */
-export function startFrontend(port: Port, name: string, words: ReadonlyMap<string, string>, sink: FrontendSink): RunningFrontend {
+export function startFrontend(
+  port: Port,
+  name: string,
+  words: ReadonlyMap<string, string>,
+  sink: FrontendSink,
+  check = false,
+): RunningFrontend {
   if (!FRONTEND_NAMES.includes(name as FrontendName)) {
     throw new DumpError("BAD_ARGUMENT", `there is no frontend ${name}; there are ${FRONTEND_NAMES.join(", ")}`);
   }
@@ -42,28 +49,33 @@ export function startFrontend(port: Port, name: string, words: ReadonlyMap<strin
     case "pmsg":
       return startPmsgFrontend(
         port,
-        { fifo: words.get("fifo") ?? "/run/lastwords/pmsg", socket: words.get("socket") ?? "/run/lastwords/pmsg.socket" },
+        { fifo: words.get("fifo") ?? "/run/lastwords/pmsg", socket: words.get("socket") ?? "/run/lastwords/pmsg.socket", check },
         sink,
       );
     case "vmcore":
       return startVmcoreFrontend(port, sink, words.get("path"));
     case "tty":
-      return startTty(port, words, sink);
+      return startTty(port, words, sink, check);
   }
 }
 
-function startTty(port: Port, words: ReadonlyMap<string, string>, sink: FrontendSink): RunningFrontend {
+function startTty(port: Port, words: ReadonlyMap<string, string>, sink: FrontendSink, check: boolean): RunningFrontend {
   const typescript = words.get("typescript");
   if (typescript !== undefined) return startTypescriptFrontend(port, typescript, sink);
   const masters = choice(words, "input", "no", "yes") === "yes";
   const tracefs = words.get("tracefs");
+  const buffer = parseAmount("buffer", words.get("buffer") ?? "1M");
+  // To try it would end what a running recorder has set up; one that was killed left it so, and the next takes it over.
+  const instance = check && (tracefs === undefined ? TTY_TRACEFS : [tracefs]).find((one) => hasTtyInstance(port, one));
+  if (typeof instance === "string") return { about: `not tried: a recorder has the trace instance in ${instance} already`, stop: () => [] };
   const running = startTtyFrontend(
     port,
     {
       masters,
-      bufferKiB: Math.ceil(parseAmount("buffer", words.get("buffer") ?? "1M") / 1024),
+      bufferKiB: Math.ceil(buffer / 1024),
       ...(tracefs === undefined ? {} : { tracefs: [tracefs] }),
-      nameOffset: () => ttyNameOffset(port),
+      // Who wants it all need not tell ttys apart, and to find out how takes megabytes that a capture kernel has not.
+      ...(masters ? {} : { nameOffset: () => ttyNameOffset(port) }),
     },
     {
       onBytes: (bytes) => sink.text(bytes),

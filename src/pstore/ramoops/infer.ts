@@ -13,6 +13,7 @@ import {
   type RamoopsLayout,
   type RamoopsSizes,
   ramoopsZones,
+  recorderZones,
   ZONE_HEADER_SIZE,
   zoneGeometry,
   type ZoneOrder,
@@ -195,6 +196,12 @@ function headFor(source: ByteSource, offset: number, size: number, eccSize: numb
   return head && head.size <= zoneGeometry(size, eccSize).capacity ? { head, errors } : undefined;
 }
 
+/** Whether there is a header at `offset`, of a zone of any size. */
+function isHead(source: ByteSource, offset: number, littleEndian: boolean): boolean {
+  const bytes = new Uint8Array(ZONE_HEADER_SIZE);
+  return headOf(bytes.subarray(0, readQuietly(source, offset, bytes)), offset, littleEndian) !== undefined;
+}
+
 /** What is searched, and how. */
 interface Search {
   readonly source: ByteSource;
@@ -204,6 +211,14 @@ interface Search {
   readonly littleEndian: boolean;
   /** Undamaged heads, ascending. */
   readonly heads: readonly ZoneHead[];
+}
+
+/**
+ * Whether a zone that ends at `offset` is the last. The kernel divides what is left for dmesg evenly and rounds each zone's
+ * size down to an even number: up to two bytes for each stay unused behind them all.
+ */
+function reachesEnd({ end, heads }: Search, offset: number): boolean {
+  return offset <= end && end - offset < Math.max(1, 2 * heads.length);
 }
 
 /** Sizes that a zone at `offset` can have: a power of two, as the one before, up to the next undamaged head, the rest. */
@@ -235,7 +250,7 @@ const TELLING_ECC = 8;
  * the smallest size is taken; where parity is short, the one with the fewest errors.
  */
 function zoneAt(search: Search, offset: number, previous: number): FoundZone | undefined {
-  const { source, end, eccSize, littleEndian } = search;
+  const { source, eccSize, littleEndian } = search;
   const fits: { readonly zone: FoundZone; readonly errors: number }[] = [];
   const attempt = (sizes: readonly number[], wanted: (head: ZoneHead) => boolean): void => {
     for (const size of sizes) {
@@ -243,7 +258,7 @@ function zoneAt(search: Search, offset: number, previous: number): FoundZone | u
       if (!fitting || !wanted(fitting.head)) continue;
       if (eccSize === 0) {
         // Without parity a header says nothing of its zone's end: only another header, or the region's end, does.
-        if (offset + size !== end && !headFor(source, offset + size, SMALLEST_ZONE, 0, littleEndian)) continue;
+        if (!reachesEnd(search, offset + size) && !isHead(source, offset + size, littleEndian)) continue;
         fits.push({ zone: { offset, size, head: fitting.head }, errors: 0 });
         continue;
       }
@@ -279,21 +294,39 @@ function firstBlock(source: ByteSource, offset: number, size: number, eccSize: n
 function chainZones(search: Search, start: number): FoundZone[] {
   const zones: FoundZone[] = [];
   let previous = 0;
-  for (let offset = start; offset < search.end && zones.length < MAX_ZONES;) {
-    const zone = zoneAt(search, offset, previous) ?? damagedZone(search, offset, previous);
+  for (let offset = start; (zones.length === 0 || !reachesEnd(search, offset)) && zones.length < MAX_ZONES;) {
+    const zone = zoneAt(search, offset, previous) ?? zoneAfterGap(search, offset, previous) ?? damagedZone(search, offset, previous);
     if (!zone) break;
     zones.push(zone);
     previous = zone.size;
-    offset += zone.size;
+    offset = zone.offset + zone.size;
   }
   return zones;
 }
 
+/**
+ * The zone at the next page: where dmesg zones do not fill what is theirs, our recorder's tty zone does not follow at once.
+ * Without parity anything might be one.
+ */
+function zoneAfterGap(search: Search, offset: number, previous: number): FoundZone | undefined {
+  const page = Math.ceil(offset / PAGE) * PAGE;
+  return search.eccSize > 0 && page > offset && page < search.end ? zoneAt(search, page, previous) : undefined;
+}
+
+/** Whether a zone's first block has a parity that fits, and is not simply empty. */
+function hasParity({ source, eccSize }: Search, offset: number, size: number): boolean {
+  if (size < ZONE_HEADER_SIZE + 3 * eccSize + 1) return false;
+  const first = new Uint8Array(ECC_BLOCK_SIZE);
+  readQuietly(source, offset + ZONE_HEADER_SIZE, first);
+  return first.some((byte) => byte !== 0) && firstBlock(source, offset, size, eccSize).errors >= 0;
+}
+
 function damagedZone(search: Search, offset: number, previous: number): FoundZone | undefined {
-  // The last zone of a region is as long as the rest.
+  // The last zone of a region is as long as the rest; of memory that is reserved for more than that, its parity tells.
+  const last = (size: number): boolean => previous > 0 && (search.eccSize === 0 || hasParity(search, offset, size));
   for (const size of [previous, ...zoneSizes(search, offset, previous)]) {
     if (size === 0 || offset + size > search.end) continue;
-    if (offset + size === search.end ? previous > 0 : zoneAt(search, offset + size, size)) return { offset, size, head: undefined };
+    if (offset + size === search.end ? last(size) : zoneAt(search, offset + size, size)) return { offset, size, head: undefined };
   }
   return undefined;
 }
@@ -328,33 +361,39 @@ export function inferLayouts(source: ByteSource): LayoutGuess[] {
  */
 export function completeLayout(source: ByteSource, sizes: RamoopsSizes, eccGiven: boolean): LayoutGuess[] {
   const guesses: LayoutGuess[] = [];
-  const hasFtrace = sizes.ftraceSize > 0;
-  for (const order of (hasFtrace ? ["pmsg-first", "ftrace-first"] : ["pmsg-first"]) satisfies ZoneOrder[]) {
-    for (const cpus of hasFtrace ? CPU_COUNTS : [1]) {
-      let slots: ZoneSlot[];
-      try {
-        slots = ramoopsZones(sizes, order, cpus);
-      } catch (error) {
-        // The share of one of many CPUs may be too small; with one CPU the sizes are simply wrong.
-        if (cpus === 1 || !isDumpError(error)) throw error;
-        continue;
-      }
-      const readings = (eccGiven ? [sizes.eccSize] : ECC_SIZES).flatMap((eccSize) =>
-        [true, false].map((littleEndian) => ({ eccSize, littleEndian, fits: countFitting(source, slots, eccSize, littleEndian) })),
-      );
-      // The first of equals: ECC before none, because a parity fits no zone by chance and a header alone fits any.
-      const best = readings.reduce((a, b) => (b.fits > a.fits ? b : a));
-      guesses.push({
-        slots,
-        eccSize: best.eccSize,
-        littleEndian: best.littleEndian,
-        // Of CPU counts that explain the same headers the smallest is enough.
-        score: best.fits - cpus / 1024,
-        reason: `${best.fits} of ${slots.length} zones have a header where these sizes put them`,
-      });
-    }
+  for (const { slots, cpus } of waysToPlace(sizes)) {
+    const readings = (eccGiven ? [sizes.eccSize] : ECC_SIZES).flatMap((eccSize) =>
+      [true, false].map((littleEndian) => ({ eccSize, littleEndian, fits: countFitting(source, slots, eccSize, littleEndian) })),
+    );
+    // The first of equals: ECC before none, because a parity fits no zone by chance and a header alone fits any.
+    const best = readings.reduce((a, b) => (b.fits > a.fits ? b : a));
+    guesses.push({
+      slots,
+      eccSize: best.eccSize,
+      littleEndian: best.littleEndian,
+      // Of CPU counts that explain the same headers the smallest is enough.
+      score: best.fits - cpus / 1024,
+      reason: `${best.fits} of ${slots.length} zones have a header where these sizes put them`,
+    });
   }
   return rank(guesses);
+}
+
+/** The zones that sizes make: a kernel's in both orders, and our recorder's, whose tty zone lies elsewhere. */
+function* waysToPlace(sizes: RamoopsSizes): Iterable<{ slots: ZoneSlot[]; cpus: number }> {
+  const hasFtrace = sizes.ftraceSize > 0;
+  for (const place of sizes.ttySize > 0 ? [ramoopsZones, recorderZones] : [ramoopsZones]) {
+    for (const order of (hasFtrace ? ["pmsg-first", "ftrace-first"] : ["pmsg-first"]) satisfies ZoneOrder[]) {
+      for (const cpus of hasFtrace ? CPU_COUNTS : [1]) {
+        try {
+          yield { slots: place(sizes, order, cpus), cpus };
+        } catch (error) {
+          // The share of one of many CPUs may be too small; with one CPU the sizes are simply wrong.
+          if (cpus === 1 || !isDumpError(error)) throw error;
+        }
+      }
+    }
+  }
 }
 
 function countFitting(source: ByteSource, slots: readonly ZoneSlot[], eccSize: number, littleEndian: boolean): number {
@@ -401,22 +440,19 @@ function nameZones(zones: readonly FoundZone[], end: number, eccSize: number, li
       const filled = records.filter(({ head }) => head !== undefined && head.size > 0).length;
       const texts = rest.map((zone, i) => textScore(types[i]!, zone.head));
       const last = zones.at(-1)!;
+      // As in reachesEnd().
+      const fills = end - last.offset - last.size < Math.max(1, 2 * dmesg);
       const signs = [
         filled > odd ? `${filled - odd} records begin with their header line` : "",
         eccSize > 0 ? `the headers' parity fits ecc=${eccSize}` : "",
         texts.includes(3) ? "the console zone holds kernel messages" : "",
-        last.offset + last.size === end ? "they fill the region" : "",
+        fills ? "they fill the region" : "",
       ].filter((sign) => sign !== "");
       guesses.push({
         slots,
         eccSize,
         littleEndian,
-        score:
-          zones.length +
-          filled * 2 +
-          texts.reduce((sum, score) => sum + score, 0) +
-          (eccSize > 0 ? 8 : 0) +
-          (last.offset + last.size === end ? 4 : 0),
+        score: zones.length + filled * 2 + texts.reduce((sum, score) => sum + score, 0) + (eccSize > 0 ? 8 : 0) + (fills ? 4 : 0),
         reason: `${zones.length} zone${zones.length === 1 ? "" : "s"} found by their headers${signs.length > 0 ? `: ${signs.join(", ")}` : ""}`,
       });
     }

@@ -141,6 +141,23 @@ export function ramoopsZones(sizes: RamoopsSizes, order: ZoneOrder, ftraceZones:
   return slots;
 }
 
+/**
+ * The zones as our recorder places them: tty at the region's end, all others as {@link ramoopsZones} does in what is left. A kernel
+ * without a tty frontend that is told `mem_size` less `tty_size` so finds every zone that it knows where it looks for it.
+ *
+ * @throws as {@link ramoopsZones}.
+ */
+export function recorderZones(sizes: RamoopsSizes, order: ZoneOrder, ftraceZones: number): ZoneSlot[] {
+  const ttySize = powerOfTwoBelow(sizes.ttySize);
+  if (ttySize === 0) return ramoopsZones(sizes, order, ftraceZones);
+  const memSize = sizes.memSize - ttySize;
+  const others = sizes.recordSize + sizes.consoleSize + sizes.ftraceSize + sizes.pmsgSize > 0;
+  const slots = others ? ramoopsZones({ ...sizes, memSize, ttySize: 0 }, order, ftraceZones) : [];
+  if (memSize < 0 || ttySize <= ZONE_HEADER_SIZE)
+    throw new DumpError("BAD_ARGUMENT", `mem_size is ${sizes.memSize}, the tty zone alone needs ${ttySize}`);
+  return [...slots, { type: "tty", index: 0, offset: memSize, size: ttySize }];
+}
+
 function evenBelow(size: number): number {
   return size - (size % 2);
 }

@@ -166,3 +166,22 @@ export class RamoopsZoneWriter {
     this.#put(headerParityAt, eccSize);
   }
 }
+
+/**
+ * Gives an ftrace zone that has no valid header an empty one, as the kernel does with every zone: a reader finds by the headers
+ * how a region is divided. What a kernel traced is kept.
+ *
+ * @param version LINUX_VERSION_CODE of the running kernel. @throws BAD_ARGUMENT when the zone has no room for data.
+ */
+export function prepareFtraceZone(store: ZoneStore, size: number, eccSize: number, version: number): void {
+  const { headerParityAt } = zoneGeometry(size, eccSize);
+  const zone = new Uint8Array(size);
+  store.read(0, zone);
+  const { status, version: found } = readZone(zone, eccSize, true);
+  if ((status === "valid" || status === "empty") && found !== 0) return;
+  const header = new Uint8Array(ZONE_HEADER_SIZE + eccSize);
+  new DataView(header.buffer).setUint32(SIG, (PERSISTENT_RAM_SIG ^ version) >>> 0, true);
+  if (eccSize > 0) codeOf(eccSize).encode(header, 0, ZONE_HEADER_SIZE, header, ZONE_HEADER_SIZE);
+  store.write(0, header.subarray(0, ZONE_HEADER_SIZE));
+  if (eccSize > 0) store.write(headerParityAt, header.subarray(ZONE_HEADER_SIZE));
+}
