@@ -9,8 +9,9 @@ import { parseArgs } from "node:util";
 import { writeHugeDump } from "./huge-dump.ts";
 import { compare, type Contender, type Figures, memoryMethod } from "./measure.ts";
 import { Peers } from "./peers.ts";
+import { writeDumpWithRegion, writeRegion } from "./region.ts";
 
-const USAGE = `npm run bench -- [--dump PATH]... [--vmlinux PATH] [--chroot DIR] [--runs N] [--no-huge] [--json] [--check]
+const USAGE = `npm run bench -- [--dump PATH]... [--vmlinux PATH] [--chroot DIR] [--runs N] [--no-huge] [--scan PATH] [--json] [--check]
 
   --dump PATH     a dump to measure; may be given again. Without it, debian-6.1-sysrq of the evidence folder
   --vmlinux PATH  the vmlinux with debug info of those dumps: crash and drgn say nothing without it
@@ -18,6 +19,7 @@ const USAGE = `npm run bench -- [--dump PATH]... [--vmlinux PATH] [--chroot DIR]
                   Dumps and vmlinux that are not in it are copied there and removed again
   --runs N        runs of each, after one that warms the file cache (5)
   --no-huge       without the dumps of 1 and 16 TiB, which take 512 MiB of the temporary folder
+  --scan PATH     an uncompressed ELF dump in a copy of which a ramoops region is searched. Without it, the lab's 6.1-sysrq
   --json          the figures for programs
   --check         status 1 when a goal is missed
 `;
@@ -29,6 +31,7 @@ const { values } = parseArgs({
     chroot: { type: "string" },
     runs: { type: "string", default: "5" },
     "no-huge": { type: "boolean", default: false },
+    scan: { type: "string" },
     json: { type: "boolean", default: false },
     check: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
@@ -40,7 +43,7 @@ if (values.help) {
 }
 
 /** What we promise, for every dump. */
-const LIMITS = { seconds: 0.5, peakMB: 150, readPercent: 10, crash: 20, drgn: 2 } as const;
+const LIMITS = { seconds: 0.5, peakMB: 150, readPercent: 10, crash: 20, drgn: 2, regionSeconds: 0.15, scanSeconds: 2 } as const;
 
 interface Goal {
   readonly what: string;
@@ -145,10 +148,7 @@ async function benchDump(dump: string, peers: Peers): Promise<void> {
 }
 
 async function benchHuge(tebibytes: number): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "lastwords-bench-"));
-  const remove = (): void => rmSync(folder, { recursive: true, force: true });
-  process.on("exit", remove);
-  try {
+  await inFolder(async (folder) => {
     const path = join(folder, "vmcore");
     const last = writeHugeDump(path, tebibytes);
     const name = `a machine of ${tebibytes} TiB`;
@@ -163,10 +163,48 @@ async function benchHuge(tebibytes: number): Promise<void> {
       const line = row(name, what, own(results));
       goal(`${name}, ${what.slice(10)}: peak memory`, line.peakMB, LIMITS.peakMB, "MB");
     }
+  });
+}
+
+/** Runs `what` with a folder of its own, which is removed whatever happens. */
+async function inFolder(what: (folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "lastwords-bench-"));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  process.on("exit", remove);
+  try {
+    await what(folder);
   } finally {
     remove();
     process.off("exit", remove);
   }
+}
+
+async function benchPstore(dump: string | undefined): Promise<void> {
+  await inFolder(async (folder) => {
+    const region = join(folder, "region");
+    writeRegion(region);
+    const name = "a ramoops region of 1 MiB with ECC";
+    print(`\n${name}`);
+    for (const action of ["ls", "cat"]) {
+      const results = await compare([{ name: "lastwords", command: [...lastwords, "pstore", action, region] }], runs);
+      const line = row(name, `lastwords pstore ${action}`, own(results));
+      goal(`${name}, pstore ${action}: whole process`, line.seconds, LIMITS.regionSeconds, "s");
+      goal(`${name}, pstore ${action}: peak memory`, line.peakMB, LIMITS.peakMB, "MB");
+    }
+    if (dump === undefined) {
+      absent.push("no dump was searched for a region: no --scan");
+      return;
+    }
+    const copy = join(folder, "vmcore");
+    const address = writeDumpWithRegion(dump, copy);
+    if (address === undefined) throw new Error(`${dump} is no 64-bit ELF dump`);
+    const size = statSync(copy).size;
+    print(`\n${dump}, ${(size / 1e6).toFixed(0)} MB, with that region over the last MiB of it, at 0x${address.toString(16)}`);
+    const command = [...lastwords, "pstore", "cat", "--record", "console-ramoops-0", copy];
+    const line = row(dump, "lastwords pstore cat, searched", own(await compare([{ name: "lastwords", command }], runs)));
+    goal(`${dump}: search for a region`, line.seconds, LIMITS.scanSeconds, "s");
+    goal(`${dump}: search for a region, peak memory`, line.peakMB, LIMITS.peakMB, "MB");
+  });
 }
 
 // Temporary copies of dumps are large: they go when somebody loses patience, too.
@@ -182,6 +220,7 @@ const peers = new Peers(values.chroot);
 process.on("exit", () => peers.close());
 for (const dump of values.dump ?? standard.slice(0, 1)) await benchDump(dump, peers);
 if (!values["no-huge"]) for (const tebibytes of [1, 16]) await benchHuge(tebibytes);
+await benchPstore([values.scan, "../lab/dumps/6.1-sysrq/vmcore"].find((path) => path !== undefined && existsSync(path)));
 
 print("\ngoals");
 for (const { met, what, value, limit, unit, atLeast } of goals)

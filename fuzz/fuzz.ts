@@ -3,6 +3,10 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { Message } from "./worker.ts";
 
+/** What is fuzzed: dumps with the whole report, or storages of pstore's backends and their codecs. */
+export const targets = ["dumps", "storages"] as const;
+export type Target = (typeof targets)[number];
+
 /** What a run of the fuzzer found. */
 export interface FuzzResult {
   readonly cases: number;
@@ -22,7 +26,13 @@ const RSS_LIMIT = 512 * 1024 * 1024;
  * Runs `count` cases of `seed` on all cores, each core in processes of its own: a case over five seconds is a hang, its
  * process is killed and the next case goes on in a new one. `only` runs a single case.
  */
-export async function fuzz(seed: number, count: number, only?: number, onProgress?: (done: number) => void): Promise<FuzzResult> {
+export async function fuzz(
+  seed: number,
+  count: number,
+  only?: number,
+  onProgress?: (done: number) => void,
+  target: Target = "dumps",
+): Promise<FuzzResult> {
   const failures: string[] = [];
   const outcomes: Record<string, number> = {};
   let peakRss = 0;
@@ -32,7 +42,7 @@ export async function fuzz(seed: number, count: number, only?: number, onProgres
   const lane = async (first: number, step: number, end: number): Promise<void> => {
     for (let next = first; next < end;) {
       next = await new Promise<number>((resolve) => {
-        const child = fork(fileURLToPath(new URL("worker.ts", import.meta.url)), [seed, next, step, end].map(String), {
+        const child = fork(fileURLToPath(new URL("worker.ts", import.meta.url)), [target, ...[seed, next, step, end].map(String)], {
           stdio: ["ignore", "ignore", "inherit", "ipc"],
         });
         let current = next;
@@ -51,12 +61,12 @@ export async function fuzz(seed: number, count: number, only?: number, onProgres
           }
           cases++;
           finished = message.index + step >= end;
-          if (message.kind === "failed") failures.push(`${describe(seed, message.index, message.seed)}\n${message.error}`);
+          if (message.kind === "failed") failures.push(`${describe(target, seed, message.index, message.seed)}\n${message.error}`);
           else {
             outcomes[message.outcome] = (outcomes[message.outcome] ?? 0) + 1;
             if (message.rss > peakRss) peakRss = message.rss;
             if (message.rss > RSS_LIMIT)
-              failures.push(`${describe(seed, message.index, name)}\n${message.rss} bytes resident, the limit is ${RSS_LIMIT}`);
+              failures.push(`${describe(target, seed, message.index, name)}\n${message.rss} bytes resident, the limit is ${RSS_LIMIT}`);
           }
           if (cases % 100 === 0) onProgress?.(cases);
         });
@@ -65,7 +75,7 @@ export async function fuzz(seed: number, count: number, only?: number, onProgres
           if (finished) return resolve(end);
           cases++;
           failures.push(
-            `${describe(seed, current, name)}\n${signal === "SIGKILL" ? `no answer in ${HANG_MS} ms` : `the process ended with ${signal ?? code}`}`,
+            `${describe(target, seed, current, name)}\n${signal === "SIGKILL" ? `no answer in ${HANG_MS} ms` : `the process ended with ${signal ?? code}`}`,
           );
           resolve(current + step);
         });
@@ -81,6 +91,6 @@ function watch(child: ChildProcess, limit: number): NodeJS.Timeout {
   return setTimeout(() => child.kill("SIGKILL"), limit);
 }
 
-function describe(seed: number, index: number, name: string): string {
-  return `case ${index} (${name}): node fuzz/run.ts --seed ${seed} --case ${index}`;
+function describe(target: Target, seed: number, index: number, name: string): string {
+  return `case ${index} (${name}): node fuzz/run.ts --target ${target} --seed ${seed} --case ${index}`;
 }

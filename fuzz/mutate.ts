@@ -30,7 +30,9 @@ export function mutate(seed: Seed, random: Random): Uint8Array[] {
     if (file.length < 16) continue;
     // Headers are a small part of a file and most of what can go wrong.
     const reach = random.below(4) < 3 ? Math.min(file.length, seed.headerBytes) : file.length;
-    const at = random.below(reach);
+    // In files with headers all over, one of them.
+    const near = seed.headers && random.below(4) < 3 ? random.pick(seed.headers) + random.below(seed.headerBytes) : file.length;
+    const at = near < file.length ? near : random.below(reach);
     switch (random.below(9)) {
       case 0:
       case 1:

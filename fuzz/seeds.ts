@@ -8,12 +8,18 @@ import { writeFlattened } from "../test/writers/flattened.ts";
 import { writeLkcd } from "../test/writers/lkcd.ts";
 import { writeSadump } from "../test/writers/sadump.ts";
 
-/** One dump as the files that it consists of. */
+/** Something as the files that it consists of. */
 export interface Seed {
   readonly name: string;
   readonly files: readonly Uint8Array[];
   /** Bytes at the start of each file where headers are: mutated more often. */
   readonly headerBytes: number;
+  /** Where else so many bytes are headers. */
+  readonly headers?: readonly number[];
+}
+
+/** One dump. */
+export interface DumpSeed extends Seed {
   /** Opened through files on disk, because containers are unpacked there. */
   readonly onDisk: boolean;
 }
@@ -21,10 +27,10 @@ export interface Seed {
 const SAMPLE = "samples/evidence-6.1-oops.vmcore";
 
 /** All seeds; `heavy` ones hold a whole kernel. */
-export function makeSeeds(): Seed[] {
+export function makeSeeds(): DumpSeed[] {
   const sample = new Uint8Array(readFileSync(SAMPLE));
   const pages = [1, 2, 5, 9, 64, 65].map((pfn, i) => ({ pfn, pattern: (["text", "fill", "noise", "zero"] as const)[i % 4]! }));
-  const seeds: Seed[] = [
+  const seeds: DumpSeed[] = [
     { name: "kdump", files: [sample], headerBytes: 0x5000, onDisk: false },
     { name: "elf", files: [elfOf(sample)], headerBytes: 0x4000, onDisk: false },
     { name: "flattened", files: [flattenedOf(sample)], headerBytes: 0x6000, onDisk: true },

@@ -10,7 +10,7 @@ import { type DumpFile, openDump, openSources } from "../src/format/index.ts";
 import { Kernel } from "../src/kernel/index.ts";
 import { buildReport, renderReport } from "../src/report/index.ts";
 import type { Random } from "./random.ts";
-import type { Seed } from "./seeds.ts";
+import type { DumpSeed } from "./seeds.ts";
 
 /** How a case ended; both are good answers. */
 export type Outcome = "report" | "error";
@@ -18,7 +18,7 @@ export type Outcome = "report" | "error";
 const PAGES_LOOKED_AT = 64;
 
 /** Runs one case. @throws anything that is not a DumpError: a bug. */
-export async function runCase(seed: Seed, files: readonly Uint8Array[], random: Random): Promise<Outcome> {
+export async function runCase(seed: DumpSeed, files: readonly Uint8Array[], random: Random): Promise<Outcome> {
   const folder = seed.onDisk ? mkdtempSync(join(tmpdir(), "lastwords-fuzz-")) : undefined;
   let dump: DumpFile | undefined;
   try {
@@ -35,7 +35,14 @@ export async function runCase(seed: Seed, files: readonly Uint8Array[], random: 
     lookAround(dump, random);
     const kernel = openKernel(dump);
     const report = buildReport({
-      evidence: { pieces: [], dump: { dump, containers: [], problems: [] }, log: undefined },
+      evidence: {
+        pieces: [],
+        pstore: [],
+        story: { crash: undefined, capture: undefined },
+        notes: [],
+        dump: { dump, containers: [], problems: [] },
+        log: undefined,
+      },
       kernel,
       kernelFailure: undefined,
       version: "fuzz",

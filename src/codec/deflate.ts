@@ -1,6 +1,7 @@
-import { constants, inflateRawSync, inflateSync } from "node:zlib";
+import { inflateRawSync } from "node:zlib";
 import { DumpError } from "../bytes/index.ts";
 import type { PageCodec } from "./codec.ts";
+import { inflateInto } from "./inflate.ts";
 
 /**
  * Inflates one raw deflate stream: no header, no checksum. Bytes after the stream's end are ignored.
@@ -40,34 +41,42 @@ export interface InflatedPart {
 }
 
 /**
- * Inflates as far as a cut or damaged stream goes, at most `limit` bytes. Node gives nothing of a stream in which it meets an
- * error, so the longest beginning of the input without one is searched for: some twenty attempts.
+ * Inflates as far as a cut or damaged stream goes, at most `limit` bytes. A zlib stream is complete with its checksum only.
  *
  * What comes out before the first damaged byte is right. Damage is noticed only where it breaks the stream's grammar, so the
  * last bytes given may be wrong.
  */
 export function inflatePart(input: Uint8Array, kind: "deflate" | "zlib", limit: number): InflatedPart {
-  const inflate = kind === "deflate" ? inflateRawSync : inflateSync;
-  const attempt = (length: number, finishFlush: number): Uint8Array | undefined => {
-    try {
-      return inflate(input.subarray(0, length), { finishFlush, maxOutputLength: limit });
-    } catch {
-      return undefined;
-    }
-  };
-  const whole = attempt(input.length, constants.Z_FINISH);
-  if (whole) return { bytes: whole, complete: true };
-  // An input of `good` bytes inflates without an error, one of `bad` bytes does not.
-  let good = 0;
-  let bad = input.length + 1;
-  let bytes: Uint8Array = new Uint8Array();
-  while (bad - good > 1) {
-    const middle = good + Math.ceil((bad - good) / 2);
-    const part = middle <= input.length ? attempt(middle, constants.Z_SYNC_FLUSH) : undefined;
-    if (part) {
-      good = middle;
-      bytes = part;
-    } else bad = middle;
+  const head = kind === "zlib" ? 2 : 0;
+  if (kind === "zlib" && !isZlibHeader(input)) return { bytes: new Uint8Array(), complete: false };
+  // Most are a few times their input: a buffer of the limit only where that is not enough.
+  let room = new Uint8Array(Math.min(limit, input.length * 8));
+  let result = inflateInto(input.subarray(head), room);
+  if (result.end === "full" && room.length < limit) {
+    room = new Uint8Array(limit);
+    result = inflateInto(input.subarray(head), room);
   }
-  return { bytes, complete: false };
+  const bytes = room.slice(0, result.length);
+  const complete = result.end === "complete" && (kind === "deflate" || hasAdler(input, head + result.consumed, bytes));
+  return { bytes, complete };
+}
+
+/** The two bytes before a zlib stream (RFC 1950): method 8, a window of at most 32 KiB, no dictionary, a multiple of 31. */
+function isZlibHeader(input: Uint8Array): boolean {
+  const [method = 0, flags = 0] = input;
+  return (method & 15) === 8 && method >> 4 <= 7 && (flags & 0x20) === 0 && (method * 256 + flags) % 31 === 0;
+}
+
+const ADLER_BASE = 65521;
+
+/** Whether the Adler-32 checksum of the text stands at `at`. */
+function hasAdler(input: Uint8Array, at: number, text: Uint8Array): boolean {
+  if (at + 4 > input.length) return false;
+  let a = 1;
+  let b = 0;
+  for (const byte of text) {
+    a = (a + byte) % ADLER_BASE;
+    b = (b + a) % ADLER_BASE;
+  }
+  return new DataView(input.buffer, input.byteOffset + at, 4).getUint32(0) === b * 65536 + a;
 }

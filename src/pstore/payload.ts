@@ -32,34 +32,41 @@ const CODECS: readonly (CodecName & Compression)[] = ["zstd", "deflate", "zlib",
 export function decompressPayload(stored: Uint8Array): Payload {
   const room = new Uint8Array(LIMIT);
   let little: Payload | undefined;
+  let part: Payload | undefined;
   for (const name of CODECS) {
     if (name === "zstd" && !startsWith(stored, [0x28, 0xb5, 0x2f, 0xfd])) continue;
-    try {
-      const text = room.slice(0, codecByName(name).decompress(stored, room));
-      if (text.length === 0 || textShare(text) < PLAUSIBLE) continue;
-      if (stored.length <= mostCompressed(text.length)) return { content: text, compression: name, problems: [] };
-      if (text.length >= SHORTEST_PART) {
-        little ??= {
-          content: text,
-          compression: name,
-          problems: [`the ${stored.length} compressed bytes give ${text.length} of text, fewer than they should: it may be cut or wrong`],
-        };
+    let text: Uint8Array;
+    if (name === "deflate" || name === "zlib") {
+      // Node's inflate keeps its buffers after an error until the event loop turns: thousands of records would fill the memory.
+      const { bytes, complete } = inflatePart(stored, name, LIMIT);
+      if (!complete) {
+        if (!part && bytes.length >= SHORTEST_PART && textShare(bytes) >= PLAUSIBLE) {
+          const problem = `the compressed text is damaged: ${bytes.length} bytes could be read, what follows is lost`;
+          part = { content: bytes, compression: name, problems: [problem] };
+        }
+        continue;
       }
-    } catch (error) {
-      if (!isDumpError(error)) throw error;
+      text = bytes;
+    } else {
+      try {
+        text = room.slice(0, codecByName(name).decompress(stored, room));
+      } catch (error) {
+        if (!isDumpError(error)) throw error;
+        continue;
+      }
     }
-  }
-  if (little) return little;
-  for (const kind of ["deflate", "zlib"] as const) {
-    const part = inflatePart(stored, kind, LIMIT).bytes;
-    if (part.length >= SHORTEST_PART && textShare(part) >= PLAUSIBLE) {
-      return {
-        content: part,
-        compression: kind,
-        problems: [`the compressed text is damaged: ${part.length} bytes could be read, what follows is lost`],
+    if (text.length === 0 || textShare(text) < PLAUSIBLE) continue;
+    if (stored.length <= mostCompressed(text.length)) return { content: text, compression: name, problems: [] };
+    if (text.length >= SHORTEST_PART) {
+      little ??= {
+        content: text,
+        compression: name,
+        problems: [`the ${stored.length} compressed bytes give ${text.length} of text, fewer than they should: it may be cut or wrong`],
       };
     }
   }
+  if (little) return little;
+  if (part) return part;
   return {
     content: stored,
     compression: "unknown",

@@ -12,3 +12,11 @@ test("500 mutated dumps: no exception but DumpError, no hang, no swelling", { ti
   expect(outcomes["report"]).toBeGreaterThan(50);
   expect(outcomes["error"]).toBeGreaterThan(10);
 });
+
+test("200 mutated storages of pstore: an answer to each", { timeout: 300_000 }, async () => {
+  const { cases, outcomes, failures } = await fuzz(SEED, 200, undefined, undefined, "storages");
+  expect(failures).toEqual([]);
+  expect(cases).toBe(200);
+  expect(outcomes["report"]).toBeGreaterThan(50);
+  expect(outcomes["error"]).toBeGreaterThan(10);
+});
