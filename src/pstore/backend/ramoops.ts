@@ -7,7 +7,7 @@ import { parseRecordHeader } from "../dmesg.ts";
 import type { RecordType } from "../record.ts";
 import { parseAmount, ramoopsSpec } from "../spec.ts";
 import type { Backend } from "./backend.ts";
-import { PortStore, refuseUsedMemory } from "./store.ts";
+import { closeQuietly, PortStore, refuseUsedMemory } from "./store.ts";
 import { type RecordSlot, type RingWriter, Zones } from "./zones.ts";
 
 /** Words of this backend beside ramoops' own. */
@@ -69,7 +69,7 @@ export function openRamoops(port: Port, words: ReadonlyMap<string, string>, stre
       close: () => port.close(fd),
     };
   } catch (error) {
-    port.close(fd);
+    closeQuietly(port, fd);
     throw error;
   }
 }

@@ -67,7 +67,8 @@ interface FoundZone {
   readonly head: ZoneHead | undefined;
 }
 
-const HEAD_TEXT = 64;
+/** Of a zone's text: enough for a whole line of the kernel's, wherever the first byte of a ring that wrapped falls. */
+const HEAD_TEXT = 256;
 const BLOCK = 1024 * 1024;
 
 /**
@@ -295,6 +296,7 @@ function chainZones(search: Search, start: number): FoundZone[] {
   const zones: FoundZone[] = [];
   let previous = 0;
   for (let offset = start; (zones.length === 0 || !reachesEnd(search, offset)) && zones.length < MAX_ZONES;) {
+    offset += gapAt(search, offset, zones.length);
     const zone = zoneAt(search, offset, previous) ?? zoneAfterGap(search, offset, previous) ?? damagedZone(search, offset, previous);
     if (!zone) break;
     zones.push(zone);
@@ -302,6 +304,16 @@ function chainZones(search: Search, start: number): FoundZone[] {
     offset = zone.offset + zone.size;
   }
   return zones;
+}
+
+/**
+ * Bytes that stay unused at `offset`, behind so many zones: what is left of dmesg's share ({@link reachesEnd}) lies before the tty zone
+ * of our recorder, at the region's end. The zeros of so small a gap would be mended to that zone's header.
+ */
+function gapAt({ source, littleEndian, heads }: Search, offset: number, zones: number): number {
+  const next = heads.find((head) => head.offset >= offset);
+  if (!next || next.offset - offset >= Math.min(2 * zones, SMALLEST_ZONE) || isHead(source, offset, littleEndian)) return 0;
+  return next.offset - offset;
 }
 
 /**
@@ -439,6 +451,8 @@ function nameZones(zones: readonly FoundZone[], end: number, eccSize: number, li
       });
       const filled = records.filter(({ head }) => head !== undefined && head.size > 0).length;
       const texts = rest.map((zone, i) => textScore(types[i]!, zone.head));
+      // The kernel rounds their sizes down to powers of two; only dmesg zones share what is left.
+      const uneven = rest.filter((zone) => powerOfTwoBelow(zone.size) !== zone.size).length;
       const last = zones.at(-1)!;
       // As in reachesEnd().
       const fills = end - last.offset - last.size < Math.max(1, 2 * dmesg);
@@ -452,7 +466,8 @@ function nameZones(zones: readonly FoundZone[], end: number, eccSize: number, li
         slots,
         eccSize,
         littleEndian,
-        score: zones.length + filled * 2 + texts.reduce((sum, score) => sum + score, 0) + (eccSize > 0 ? 8 : 0) + (fills ? 4 : 0),
+        score:
+          zones.length + filled * 2 + texts.reduce((sum, score) => sum + score, 0) + (eccSize > 0 ? 8 : 0) + (fills ? 4 : 0) - uneven * 2,
         reason: `${zones.length} zone${zones.length === 1 ? "" : "s"} found by their headers${signs.length > 0 ? `: ${signs.join(", ")}` : ""}`,
       });
     }
