@@ -13,12 +13,12 @@ export interface RecordConfig {
 }
 
 /** `tty`, or `ramoops:mem_address=0x6000000,mem_size=1M`. @throws BAD_ARGUMENT for an unknown name. */
-export function parseConfigured(kind: "frontend" | "backend", text: string): Configured {
+export function parseConfigured(kind: "frontend" | "backend", text: string, where?: string): Configured {
   const colon = text.search(/[:\s]/);
   const name = (colon < 0 ? text : text.slice(0, colon)).trim();
   const known: readonly string[] = kind === "frontend" ? FRONTEND_NAMES : BACKEND_KINDS;
   if (!known.includes(name)) throw new DumpError("BAD_ARGUMENT", `there is no ${kind} '${name}'; there are ${known.join(", ")}`);
-  return { name, words: parseWords(colon < 0 ? "" : text.slice(colon + 1)) };
+  return { name, words: parseWords(colon < 0 ? "" : text.slice(colon + 1)), ...(where === undefined ? {} : { where }) };
 }
 
 /**
@@ -33,10 +33,10 @@ export function parseRecordConfig(text: string, name: string): RecordConfig {
   for (const [i, raw] of text.split("\n").entries()) {
     const line = raw.replace(/(?:^|\s)#.*/, "").trim();
     if (line === "") continue;
-    const [, word, rest] = /^(\S+)\s*(.*)$/.exec(line)!;
+    const [, word, rest] = /^(\S+)\s*(.*)$/s.exec(line)!;
     try {
-      if (word === "frontend") frontends.push(parseConfigured("frontend", rest!));
-      else if (word === "backend") backends.push(parseConfigured("backend", rest!));
+      if (word === "frontend") frontends.push(parseConfigured("frontend", rest!, `${name}, line ${i + 1}`));
+      else if (word === "backend") backends.push(parseConfigured("backend", rest!, `${name}, line ${i + 1}`));
       else if (word === "banner" && /^(?:yes|no)$/.test(rest!)) banner = rest === "yes";
       else throw new DumpError("BAD_ARGUMENT", `'${line}' is neither 'frontend NAME ...', 'backend NAME ...' nor 'banner yes|no'`);
     } catch (error) {

@@ -1,8 +1,15 @@
-import { isDumpError } from "../bytes/index.ts";
+import { DumpError, isDumpError } from "../bytes/index.ts";
 import type { Backend } from "./backend/backend.ts";
 import { formatBanner } from "./banner.ts";
 import { openBackend } from "./backend/open.ts";
-import type { FrontendName, FrontendRecord, RunningFrontend, StreamName } from "./frontend/frontend.ts";
+import {
+  FRONTEND_NAMES,
+  type FrontendName,
+  type FrontendRecord,
+  type FrontendSink,
+  type RunningFrontend,
+  type StreamName,
+} from "./frontend/frontend.ts";
 import { startFrontend } from "./frontend/start.ts";
 import { encodeLatin1 } from "./latin1.ts";
 import { type Port, PortError, problemOf, readText } from "./port.ts";
@@ -16,6 +23,8 @@ import { type Port, PortError, problemOf, readText } from "./port.ts";
 export interface Configured {
   readonly name: string;
   readonly words: ReadonlyMap<string, string>;
+  /** Where it is configured, for errors: `record.conf, line 3`. */
+  readonly where?: string;
 }
 
 export interface RecorderConfig {
@@ -32,6 +41,8 @@ export interface RecorderConfig {
 export interface Status {
   readonly kind: "frontend" | "backend";
   readonly name: string;
+  /** Its place among those configured: there may be several of one name. */
+  readonly index: number;
   readonly works: boolean;
   /** What it does, or why it cannot, in words. */
   readonly about: string;
@@ -43,40 +54,65 @@ const LONGEST_RETRY = 60_000;
 /** Text of one turn is stored together, up to so much. */
 const GATHERED = 65536;
 
+/** A piece of a stream; the kernel's messages come with their record. */
+interface Chunk {
+  readonly bytes: Uint8Array;
+  readonly record: Uint8Array | undefined;
+}
+
 /** One backend with what it missed. */
 class Target {
   readonly name: string;
+  readonly #index: number;
   readonly #port: Port;
+  readonly #dry: boolean;
+  readonly #where: string;
   readonly #words: ReadonlyMap<string, string>;
   readonly #only: ReadonlySet<string> | undefined;
   readonly #streams: ReadonlySet<StreamName>;
   readonly #onStatus: (status: Status) => void;
-  readonly #bannerFor: (stream: StreamName) => Uint8Array | undefined;
+  readonly #banner: Uint8Array | undefined;
   readonly #begun: Set<StreamName> = new Set();
   readonly #missed: Map<StreamName, number> = new Map();
-  #waitingRecords: FrontendRecord[] = [];
+  readonly #waitingRecords: FrontendRecord[] = [];
   #backend: Backend | undefined;
   #reason = "";
   #retry: number = FIRST_RETRY;
+  /** Whether the last failure has been reported, and no store has succeeded since. */
+  #failing = false;
+  #closed = false;
   #callOff: (() => void) | undefined;
 
+  /** @throws BAD_ARGUMENT where `frontends=` names one that there is not. */
   constructor(
     port: Port,
+    dry: boolean,
     configured: Configured,
+    index: number,
     streams: ReadonlySet<StreamName>,
     onStatus: (status: Status) => void,
-    bannerFor: (stream: StreamName) => Uint8Array | undefined,
+    banner: Uint8Array | undefined,
   ) {
-    this.#port = port;
+    // Dry, a backend may set up its zones: nothing comes of it.
+    this.#port = dry ? { ...port, write: () => {} } : port;
+    this.#dry = dry;
     this.name = configured.name;
+    this.#index = index;
+    this.#where = configured.where === undefined ? "" : `${configured.where}: `;
     const words = new Map(configured.words);
     const only = words.get("frontends");
     words.delete("frontends");
     this.#words = words;
     this.#only = only === undefined ? undefined : new Set(only.split("+"));
-    this.#streams = streams;
+    for (const name of this.#only ?? []) {
+      if (!(FRONTEND_NAMES as readonly string[]).includes(name)) {
+        const known = FRONTEND_NAMES.join(", ");
+        throw new DumpError("BAD_ARGUMENT", `${this.#where}frontends=${only}: there is no frontend '${name}'; there are ${known}`);
+      }
+    }
+    this.#streams = this.#only === undefined ? streams : new Set([...streams].filter((stream) => this.#only!.has(stream)));
     this.#onStatus = onStatus;
-    this.#bannerFor = bannerFor;
+    this.#banner = banner;
   }
 
   /** Whether this backend is to have what that frontend finds. */
@@ -84,86 +120,116 @@ class Target {
     return this.#only === undefined || this.#only.has(frontend);
   }
 
-  /** @throws BAD_ARGUMENT where the configuration makes no sense: that does not heal by waiting. */
+  /** The first time. @throws BAD_ARGUMENT where the configuration makes no sense: that does not heal by waiting. */
   open(): void {
     try {
-      const streams = this.#only === undefined ? this.#streams : new Set([...this.#streams].filter((stream) => this.#only!.has(stream)));
-      const backend = openBackend(this.#port, this.name, this.#words, streams);
-      this.#backend = backend;
-      this.#retry = FIRST_RETRY;
-      this.#onStatus({ kind: "backend", name: this.name, works: true, about: backend.about });
+      this.#backend = openBackend(this.#port, this.name, this.#words, this.#streams);
     } catch (error) {
-      if (isDumpError(error, "BAD_ARGUMENT")) throw error;
+      if (isDumpError(error, "BAD_ARGUMENT")) throw new DumpError("BAD_ARGUMENT", `${this.#where}${error.message}`);
       this.#fail(error);
       return;
     }
+    this.#report(true, this.#backend.about);
+  }
+
+  /** Tries a backend that failed again. It works when it has taken what it missed, or can be opened where it missed nothing. */
+  #reopen(): void {
     this.#attempt(() => {
-      for (const record of this.#waitingRecords.splice(0)) this.#backend!.writeRecord?.(record);
-      for (const [stream, count] of this.#missed) this.#backend!.write(stream, lostLine(count, "bytes", this.#reason));
-      this.#missed.clear();
+      const backend = openBackend(this.#port, this.name, this.#words, this.#streams);
+      this.#backend = backend;
+      for (let record; (record = this.#waitingRecords[0]); this.#waitingRecords.shift()) backend.writeRecord?.(record);
+      for (const [stream, count] of this.#missed) {
+        if (backend.accepts(stream)) {
+          this.#begin(backend, stream);
+          backend.write(stream, lostLine(count, "bytes", this.#reason));
+        }
+        this.#missed.delete(stream);
+      }
     });
   }
 
-  write(stream: StreamName, bytes: Uint8Array, record: Uint8Array | undefined): void {
-    if (!this.#backend) {
-      // Of a backend that never opened it is not known what it accepts; it is asked when it has.
-      this.#missed.set(stream, (this.#missed.get(stream) ?? 0) + bytes.length);
-      return;
-    }
+  write(stream: StreamName, chunks: readonly Chunk[], all: Uint8Array): void {
+    if (this.#dry) return;
     const backend = this.#backend;
+    // Of a backend that never opened it is not known what it accepts; it is asked when it has.
+    if (!backend) return this.#miss(stream, all.length);
     if (!backend.accepts(stream)) return;
-    const done = this.#attempt(() => {
-      if (!this.#begun.has(stream)) {
-        this.#begun.add(stream);
-        const banner = this.#bannerFor(stream);
-        if (banner) backend.write(stream, banner);
+    let done = 0;
+    this.#attempt(() => {
+      this.#begin(backend, stream);
+      for (const { bytes, record } of backend.eachRecord === true ? chunks : [{ bytes: all, record: undefined }]) {
+        backend.write(stream, bytes, record);
+        done += bytes.length;
       }
-      backend.write(stream, bytes, record);
     });
-    if (!done) this.#missed.set(stream, (this.#missed.get(stream) ?? 0) + bytes.length);
+    if (done < all.length) this.#miss(stream, all.length - done);
+  }
+
+  #begin(backend: Backend, stream: StreamName): void {
+    if (this.#begun.has(stream)) return;
+    if (this.#banner) backend.write(stream, this.#banner);
+    this.#begun.add(stream);
+  }
+
+  #miss(stream: StreamName, count: number): void {
+    this.#missed.set(stream, (this.#missed.get(stream) ?? 0) + count);
   }
 
   writeRecord(record: FrontendRecord): void {
+    if (this.#dry) return;
     const backend = this.#backend;
-    if (!backend) this.#waitingRecords.push(record);
-    else if (backend.writeRecord) this.#attempt(() => backend.writeRecord!(record));
+    if (!backend || !this.#attempt(() => backend.writeRecord?.(record))) this.#waitingRecords.push(record);
   }
 
   /** Runs a store; a failure closes the backend for a while. */
   #attempt(store: () => void): boolean {
     try {
       store();
-      return true;
     } catch (error) {
       this.#fail(error);
       return false;
     }
+    this.#retry = FIRST_RETRY;
+    if (this.#failing && this.#backend) this.#report(true, this.#backend.about);
+    this.#failing = false;
+    return true;
   }
 
   #fail(error: unknown): void {
     this.#reason = problemOf(error);
-    this.#onStatus({ kind: "backend", name: this.name, works: false, about: this.#reason });
     this.#closeQuietly();
+    this.#failing = true;
+    this.#report(false, this.#reason);
     this.#callOff?.();
+    this.#callOff = undefined;
+    if (this.#closed) return;
     this.#callOff = this.#port.after(this.#retry, () => {
       this.#callOff = undefined;
-      this.open();
+      this.#reopen();
     });
     this.#retry = Math.min(LONGEST_RETRY, this.#retry * 2);
   }
 
+  #report(works: boolean, about: string): void {
+    this.#onStatus({ kind: "backend", name: this.name, index: this.#index, works, about });
+  }
+
   #closeQuietly(): void {
-    try {
-      this.#backend?.close();
-    } catch (error) {
-      this.#reason = problemOf(error);
-    }
+    const backend = this.#backend;
     this.#backend = undefined;
+    try {
+      backend?.close();
+    } catch {
+      // Why it failed before is of more interest.
+    }
   }
 
   close(): void {
     this.#callOff?.();
     this.#callOff = undefined;
+    this.#closed = true;
+    // The last occasion to say what is missing.
+    if (!this.#backend && (this.#missed.size > 0 || this.#waitingRecords.length > 0)) this.#reopen();
     this.#closeQuietly();
   }
 
@@ -183,7 +249,7 @@ export class Recorder {
   readonly #port: Port;
   readonly #targets: Target[] = [];
   readonly #running: RunningFrontend[] = [];
-  readonly #gathered: Map<StreamName, { chunks: Uint8Array[]; size: number }> = new Map();
+  readonly #gathered: Map<StreamName, { chunks: Chunk[]; size: number }> = new Map();
   readonly #onStatus: (status: Status) => void;
   #flushing = false;
   #stopped = false;
@@ -198,51 +264,61 @@ export class Recorder {
     this.#port = port;
     this.#onStatus = onStatus;
     const streams = new Set(config.frontends.map(({ name }) => name).filter((name): name is StreamName => name !== "vmcore"));
-    const line = config.banner ? bannerOf(port, config.version) : undefined;
-    const store: Port = config.dry === true ? { ...port, write: () => {} } : port;
-    for (const backend of config.backends) {
-      const target = new Target(store, backend, streams, onStatus, () => (line === undefined ? undefined : encodeLatin1(line)));
-      this.#targets.push(target);
-      target.open();
+    const banner = config.banner ? encodeLatin1(bannerOf(port, config.version)) : undefined;
+    const dry = config.dry === true;
+    refuseDoubles(config.frontends);
+    try {
+      for (const [index, backend] of config.backends.entries()) {
+        const target = new Target(port, dry, backend, index, streams, onStatus, banner);
+        this.#targets.push(target);
+        target.open();
+      }
+      for (const [index, frontend] of config.frontends.entries()) this.#start(frontend, index, dry);
+    } catch (error) {
+      // Who gets this error has no recorder to stop.
+      this.stop();
+      throw error;
     }
-    for (const { name, words } of config.frontends) this.#start(name as FrontendName, words);
   }
 
-  #start(name: FrontendName, words: ReadonlyMap<string, string>): void {
+  #start({ name: given, words, where }: Configured, index: number, dry: boolean): void {
+    const name = given as FrontendName;
+    let ended = false;
     const targets = this.#targets.filter((target) => target.wants(name));
     const stream: StreamName = name === "vmcore" ? "console" : name;
     try {
-      const running = startFrontend(this.#port, name, words, {
-        // Messages of the kernel keep their bounds, for backends that send each by itself; others come in pieces of any size.
-        text: (bytes, record) => {
-          if (record === undefined) return this.#gather(stream, bytes);
-          for (const target of targets) target.write(stream, bytes, record);
-        },
+      const sink: FrontendSink = {
+        text: (bytes, record) => this.#gather(stream, bytes, record),
         record: (record) => {
           for (const target of targets) target.writeRecord(record);
         },
         lost: (count, unit, reason) => this.#gather(stream, lostLine(count, unit, reason)),
         ended: (reason) => {
+          if (ended) return;
+          ended = true;
           this.#alive--;
-          this.#onStatus({ kind: "frontend", name, works: false, about: reason });
+          this.#onStatus({ kind: "frontend", name, index, works: false, about: reason });
           this.#gather(stream, encodeLatin1(`-- ${name} ended: ${reason} --\n`));
         },
-      });
+      };
+      const running = startFrontend(this.#port, name, words, sink, dry);
       this.#running.push(running);
       this.#alive++;
-      this.#onStatus({ kind: "frontend", name, works: true, about: running.about });
+      this.#onStatus({ kind: "frontend", name, index, works: true, about: running.about });
     } catch (error) {
-      if (isDumpError(error, "BAD_ARGUMENT")) throw error;
-      this.#onStatus({ kind: "frontend", name, works: false, about: problemOf(error) });
+      if (isDumpError(error, "BAD_ARGUMENT")) {
+        throw new DumpError("BAD_ARGUMENT", `${where === undefined ? "" : `${where}: `}${error.message}`);
+      }
+      this.#onStatus({ kind: "frontend", name, index, works: false, about: problemOf(error) });
     }
   }
 
-  /** Keeps pieces until the turn is over: stores are dear where parity is computed for each. */
-  #gather(stream: StreamName, bytes: Uint8Array): void {
+  /** Keeps pieces until the turn is over: stores are dear where parity is computed for each, or a device waited for. */
+  #gather(stream: StreamName, bytes: Uint8Array, record?: Uint8Array): void {
     let gathered = this.#gathered.get(stream);
     if (!gathered) this.#gathered.set(stream, (gathered = { chunks: [], size: 0 }));
     // The caller's buffer is used again.
-    gathered.chunks.push(bytes.slice());
+    gathered.chunks.push({ bytes: bytes.slice(), record: record?.slice() });
     gathered.size += bytes.length;
     if (gathered.size >= GATHERED) return this.#flush();
     if (this.#flushing) return;
@@ -252,18 +328,24 @@ export class Recorder {
 
   #flush(): void {
     this.#flushing = false;
-    for (const [stream, { chunks, size }] of this.#gathered) {
-      const all = chunks.length === 1 ? chunks[0]! : new Uint8Array(size);
+    const gathered = [...this.#gathered];
+    this.#gathered.clear();
+    for (const [stream, { chunks, size }] of gathered) {
+      const all = chunks.length === 1 ? chunks[0]!.bytes : new Uint8Array(size);
       if (chunks.length > 1) {
         let at = 0;
-        for (const chunk of chunks) {
-          all.set(chunk, at);
-          at += chunk.length;
+        for (const { bytes } of chunks) {
+          all.set(bytes, at);
+          at += bytes.length;
         }
       }
-      for (const target of this.#targets) if (target.wants(stream)) target.write(stream, all, undefined);
+      for (const target of this.#targets) if (target.wants(stream)) target.write(stream, chunks, all);
     }
-    this.#gathered.clear();
+  }
+
+  /** Frontends that run. */
+  get alive(): number {
+    return this.#alive;
   }
 
   /** Whether anything is recorded anywhere. */
@@ -285,6 +367,17 @@ export class Recorder {
     this.#flush();
     for (const target of this.#targets) target.close();
     return left;
+  }
+}
+
+/** What two frontends would take from each other. @throws BAD_ARGUMENT. */
+function refuseDoubles(frontends: readonly Configured[]): void {
+  const seen = new Set<string>();
+  for (const { name, where } of frontends) {
+    if (seen.has(name) && name !== "pmsg") {
+      throw new DumpError("BAD_ARGUMENT", `${where === undefined ? "" : `${where}: `}frontend ${name} is configured twice`);
+    }
+    seen.add(name);
   }
 }
 

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
+import { lookup } from "node:dns";
 import {
   closeSync,
   constants,
@@ -15,7 +16,7 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { createConnection, createServer, isIPv6, type Server, Socket } from "node:net";
+import { createConnection, createServer, isIP, isIPv6, type Server, Socket } from "node:net";
 import { getSystemErrorMessage } from "node:util";
 import { type OpenMode, type Port, PortError } from "../pstore/port.ts";
 
@@ -340,13 +341,49 @@ function listen(path: string, onBytes: (bytes: Uint8Array) => void, onEnd: (erro
   return () => {
     ended = true;
     server.close(); // removes the socket's file
-    for (const socket of open) socket.destroy();
+    for (const socket of open) {
+      drainSocket(socket, onBytes);
+      socket.destroy();
+    }
   };
 }
 
+/** What has arrived and waits for its turn. Node does not tell a socket's descriptor officially; without it nothing is read. */
+function drainSocket(socket: Socket, onBytes: (bytes: Uint8Array) => void): void {
+  const fd = (socket as unknown as { readonly _handle?: { readonly fd?: number } | null })._handle?.fd;
+  if (fd === undefined || fd < 0) return;
+  const into = new Uint8Array(65536);
+  try {
+    // At most what a socket's buffer may hold: who writes on and on must not keep us from stopping.
+    for (let i = 0; i < 1024; i++) {
+      const got = readSync(fd, into);
+      if (got === 0) return;
+      onBytes(into.subarray(0, got));
+    }
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+  }
+}
+
 function datagrams(host: string, port: number, onError: (error: PortError) => void): { send(bytes: Uint8Array): void; close(): void } {
-  const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
+  let address = isIP(host) === 0 ? undefined : host;
+  // Answered at once, a datagram goes out before send() returns, and close() or the process's end loses none.
+  const find: typeof lookup = ((name: string, options: object, done: (error: Error | null, address: string, family: number) => void) => {
+    if (isIP(name) !== 0) return done(null, name, isIP(name));
+    if (address !== undefined) return done(null, address, 4);
+    lookup(name, { ...options, all: false }, (error, found, family) => {
+      if (!error) address = found;
+      done(error, found, family);
+    });
+  }) as typeof lookup;
+  const socket = createSocket({ type: isIPv6(host) ? "udp6" : "udp4", lookup: find });
   let closed = false;
+  let waiting = 0;
+  let ended = false;
+  const end = (): void => {
+    if (!ended) socket.close();
+    ended = true;
+  };
   const fail = (error: Error): void => {
     if (!closed) onError(fromSystem("send to", `${host} port ${port}`, error));
   };
@@ -354,11 +391,19 @@ function datagrams(host: string, port: number, onError: (error: PortError) => vo
   return {
     send(bytes) {
       // A copy: it goes out after the address has been looked up, and the caller's buffer is its own again by then.
-      if (!closed) socket.send(Uint8Array.from(bytes), port, host, (error) => error !== null && fail(error));
+      if (closed) return;
+      waiting++;
+      socket.send(Uint8Array.from(bytes), port, host, (error) => {
+        waiting--;
+        if (error) fail(error);
+        if (closed && waiting === 0) end();
+      });
     },
     close() {
-      if (!closed) socket.close();
+      if (closed) return;
       closed = true;
+      // A name that is being looked up still has datagrams behind it.
+      if (waiting === 0 || address !== undefined) end();
     },
   };
 }

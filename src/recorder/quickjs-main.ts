@@ -15,11 +15,25 @@ import { quickjsPort } from "./quickjs-port.ts";
 declare const LASTWORDS_VERSION: string;
 
 const CONFIG = "/etc/lastwords/record.conf";
+const CONFIG_LIMIT = 1024 * 1024;
 const port = quickjsPort();
+
+/** Text that has a character for each byte, as UTF-8 where it is that. */
+function decodeUtf8(text: string): string {
+  try {
+    return decodeURIComponent(text.replace(/[%\x80-\xff]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0")}`));
+  } catch {
+    return text;
+  }
+}
 
 function say(text: string): void {
   std.err.puts(`lastwords: ${text}\n`);
   std.err.flush();
+}
+
+function configured(kind: "frontend" | "backend", text: string): Configured {
+  return parseConfigured(kind, text, `--${kind} ${text}`);
 }
 
 function main(args: readonly string[]): void {
@@ -45,19 +59,20 @@ function main(args: readonly string[]): void {
         file = value();
         break;
       case "--frontend":
-        frontends.push(parseConfigured("frontend", value()));
+        frontends.push(configured("frontend", value()));
         break;
       case "--backend":
-        backends.push(parseConfigured("backend", value()));
+        backends.push(configured("backend", value()));
         break;
       default:
         throw new Error(`there is no option ${args[i]}`);
     }
   }
-  const text = readText(port, file ?? CONFIG);
+  // As on Node: who names a backend does not mean the common file.
+  const text = file === undefined && backends.length > 0 ? undefined : readText(port, file ?? CONFIG, CONFIG_LIMIT);
   if (text === undefined && file !== undefined) throw new Error(`${file} cannot be read`);
   if (text !== undefined) {
-    const config = parseRecordConfig(text, file ?? CONFIG);
+    const config = parseRecordConfig(decodeUtf8(text), file ?? CONFIG);
     frontends.push(...config.frontends);
     backends.push(...config.backends);
     banner &&= config.banner;
@@ -68,15 +83,20 @@ function main(args: readonly string[]): void {
   const onStatus = (status: Status): void => {
     // A backend that stays away is reported once, not every time it is tried.
     const line = `${status.kind} ${status.name}: ${status.works ? "" : "NOT RECORDING: "}${status.about}`;
-    if (last.get(status.name) !== line) say(line);
-    last.set(status.name, line);
+    const key = `${status.kind} ${status.index}`;
+    if (last.get(key) !== line) say(line);
+    last.set(key, line);
+    if (status.kind === "frontend" && !status.works) nothingLeft();
   };
+  // Not from within the frontend that ends.
+  const nothingLeft = (): void => void port.after(0, () => recorder.alive === 0 && end(1));
   const recorder = new Recorder(port, { frontends, backends, banner, version: LASTWORDS_VERSION, dry: check }, onStatus);
   const end = (code: number): never => {
     for (const problem of recorder.stop()) say(problem);
     std.exit(code);
   };
   if (check) end(recorder.works ? 0 : 1);
+  if (recorder.alive === 0) nothingLeft();
   for (const signal of [os.SIGTERM, os.SIGINT]) os.signal(signal, () => end(0));
 }
 

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import {
   parseConfigured,
   parseRecordConfig,
   type Port,
+  PortError,
   Recorder,
   type Status,
 } from "../../pstore/index.ts";
@@ -29,27 +30,46 @@ export async function run(context: Context, args: Args<"record">): Promise<numbe
   const port = nodePort();
   const { frontends, backends, banner } = configuration(args, port);
   const statuses = new Map<string, Status>();
+  let nothingLeft: (() => void) | undefined;
   const onStatus = (status: Status): void => {
-    const key = `${status.kind} ${status.name}`;
+    const key = `${status.kind} ${status.name} ${status.index}`;
     const before = statuses.get(key);
     statuses.set(key, status);
     // A backend that stays away is reported once, not every time it is tried.
-    if (!args.check && (before?.works !== status.works || before.about !== status.about)) context.note(describe(status));
+    if (!args.check && (before?.works !== status.works || before.about !== status.about)) {
+      context.note(describe(status));
+      // The journal is to have it now, not when we end.
+      context.err.flush();
+    }
+    if (status.kind === "frontend" && !status.works) nothingLeft?.();
   };
-  const wrapper = args.tty ? wrapperOf(port) : undefined;
-  const recorder = new Recorder(
-    port,
-    {
-      frontends: wrapper ? [...frontends.filter(({ name }) => name !== "tty"), wrapper.frontend] : frontends,
-      backends,
-      banner,
-      version: version(),
-      dry: args.check,
-    },
-    onStatus,
-  );
+  // Registered first: whatever ends us from now on, nothing stays set up.
+  let recorder: Recorder | undefined;
+  let wrapper: Wrapper | undefined;
+  const stop = (): void => {
+    for (const problem of recorder?.stop() ?? []) context.note(problem);
+    wrapper?.remove();
+  };
+  const done = context.cleanUps.add(stop);
+  try {
+    if (args.tty) wrapper = wrapperOf(port);
+    recorder = new Recorder(
+      port,
+      {
+        frontends: wrapper ? [...frontends.filter(({ name }) => name !== "tty"), wrapper.frontend] : frontends,
+        backends,
+        banner,
+        version: version(),
+        dry: args.check,
+      },
+      onStatus,
+    );
+  } catch (error) {
+    throw error instanceof PortError ? new DumpError("IO", error.message) : error;
+  }
+  const running = recorder;
   if (args.check) {
-    for (const problem of recorder.stop()) context.note(problem);
+    stop();
     for (const status of statuses.values()) context.out.line(context.out.paint(status.works ? "good" : "bad", describe(status)));
     const works = [...statuses.values()];
     if (works.every((status) => status.works)) return exitCode.good;
@@ -57,22 +77,26 @@ export async function run(context: Context, args: Args<"record">): Promise<numbe
       ? exitCode.partial
       : exitCode.failed;
   }
-  const stop = (): void => {
-    for (const problem of recorder.stop()) context.note(problem);
-    wrapper?.remove();
-  };
-  const done = context.cleanUps.add(stop);
   if (wrapper) {
+    const tty = [...statuses.values()].find(({ kind, name }) => kind === "frontend" && name === "tty");
+    // Without a reader of its FIFO script(1) would wait for one.
+    if (tty?.works !== true) throw new DumpError("IO", `the output cannot be recorded: ${tty?.about}`);
     const code = await wrapper.run(args.command);
     done();
     stop();
     return code;
   }
   // Until a signal: that runs the clean-up, and ends us by itself.
-  await new Promise<never>(() => {
+  await new Promise<void>((resolve) => {
+    nothingLeft = () => {
+      if (running.alive === 0) resolve();
+    };
+    nothingLeft();
     setInterval(() => {}, 2 ** 30);
   });
-  return exitCode.good;
+  done();
+  stop();
+  throw new DumpError("IO", "no frontend is left: there is nothing to record");
 }
 
 function describe({ kind, name, works, about }: Status): string {
@@ -83,8 +107,8 @@ function configuration(
   args: Args<"record">,
   port: Port,
 ): { frontends: readonly Configured[]; backends: readonly Configured[]; banner: boolean } {
-  const frontends = args.frontend.map((text) => parseConfigured("frontend", text));
-  const backends = args.backend.map((text) => parseConfigured("backend", text));
+  const frontends = args.frontend.map((text) => parseConfigured("frontend", text, `--frontend ${text}`));
+  const backends = args.backend.map((text) => parseConfigured("backend", text, `--backend ${text}`));
   const text = configText(args.config, backends.length > 0);
   const file = text === undefined ? undefined : parseRecordConfig(text, args.config ?? CONFIG);
   frontends.push(...(file?.frontends ?? []));
@@ -113,24 +137,50 @@ function configText(named: string | undefined, given: boolean): string | undefin
   }
 }
 
+/** Runs one command so that its output comes through a FIFO. */
+interface Wrapper {
+  readonly frontend: Configured;
+  run(command: readonly string[]): Promise<number>;
+  remove(): void;
+}
+
 /**
  * Runs a command in a pseudo-terminal of util-linux' script(1), whose copy of the output comes here through a FIFO: for kernels without
  * tracefs, and where a single session is to be recorded.
  */
-function wrapperOf(port: Port): { frontend: Configured; run(command: readonly string[]): Promise<number>; remove(): void } {
+function wrapperOf(port: Port): Wrapper {
   const folder = mkdtempSync(join(tmpdir(), "lastwords-"));
   const fifo = join(folder, "tty");
-  port.makeFifo!(fifo);
+  try {
+    port.makeFifo!(fifo);
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+  let child: ChildProcess | undefined;
   return {
     frontend: { name: "tty", words: new Map([["typescript", fifo]]) },
-    remove: () => rmSync(folder, { recursive: true, force: true }),
+    remove: () => {
+      // It ends the command with itself. After its own end this does nothing.
+      child?.kill();
+      rmSync(folder, { recursive: true, force: true });
+    },
     run: (command) =>
       new Promise((resolve, reject) => {
-        const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-        const child = spawn("script", ["-q", "-e", "-f", "-c", quoted, fifo], { stdio: "inherit" });
+        const shell = process.env["SHELL"];
+        // script(1) writes the command into the first line of its copy, as it is, and runs it with the user's shell, whatever that is.
+        // So it gets another one, always the same line, for the Bourne shell; the command comes in the environment.
+        const run = `unset LASTWORDS_RUN; ${shell === undefined ? "unset SHELL" : `SHELL=${quote(shell)}`}; exec ${command.map(quote).join(" ")}`;
+        child = spawn("script", ["-q", "-e", "-f", "-c", 'eval "$LASTWORDS_RUN"', fifo], {
+          stdio: "inherit",
+          env: { ...process.env, SHELL: "/bin/sh", LASTWORDS_RUN: run },
+        });
         child.on("error", (error) => reject(new DumpError("IO", `cannot run script(1) of util-linux: ${reason(error)}`)));
-        // What is in the FIFO still is read before the recorder stops.
-        child.on("exit", (code) => setTimeout(() => resolve(code ?? exitCode.failed), 100));
+        child.on("exit", (code) => resolve(code ?? exitCode.failed));
       }),
   };
+}
+
+function quote(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -67,10 +67,10 @@ function nearlyNoise(length: number, repeated: number, seed: number): Uint8Array
   return out;
 }
 
-/** Noise with matches so short and far between that they cost more than they save. */
-function costlyMatches(length: number, gap: number): Uint8Array {
+/** Noise with matches so short and far between that they cost more than they save; each `cycle` times `gap` + 4 back. */
+function costlyMatches(length: number, gap: number, cycle: number): Uint8Array {
   const out = noise(length, gap);
-  for (let at = 0; at + 4 <= length; at += gap + 4) out.set([1, 2, 3, 4], at);
+  for (let at = 0, i = 0; at + 4 <= length; at += gap + 4, i++) out.set([1, 2, i % cycle, 4], at);
   return out;
 }
 
@@ -82,7 +82,7 @@ function realisticPages(pageSize: number): Uint8Array[] {
     pages.push(Uint8Array.from({ length: pageSize }, (_, i) => unit[i % period]!));
   }
   for (let repeated = 0; repeated < 120; repeated += 3) pages.push(nearlyNoise(pageSize, repeated, repeated + 5));
-  for (const gap of [5, 8, 20, 24, 61, 62, 63, 64, 90]) pages.push(costlyMatches(pageSize, gap));
+  for (const gap of [5, 8, 20, 24, 61, 62, 63, 64, 90]) pages.push(costlyMatches(pageSize, gap, 1), costlyMatches(pageSize, gap, 36));
   // One match across all of the page, or none until its very end.
   pages.push(Uint8Array.from({ length: pageSize }, (_, i) => (i === pageSize - 1 ? 1 : 0)));
   pages.push(Uint8Array.from({ length: pageSize }, (_, i) => (i === 0 ? 1 : 0)));
@@ -392,9 +392,31 @@ describe.each(CODECS)("%s", (codec) => {
   });
 });
 
+describe("streams that would go on well behind their end", () => {
+  test.each<[KernelCodec, string, string]>([
+    ["snappy", "a distance of 1 byte", "0500610101"],
+    ["snappy", "a distance of 2 bytes", "0500610e0100"],
+    ["snappy", "a distance of 4 bytes", "0500610f01000000"],
+    ["lzo", "a distance, and literals after", "156162636420010c000f30313233343536373839"],
+    ["lzo", "a distance, and a match of any length after", "156162636420010c00200000000000000000000000"],
+    ["lzo", "literals after a match", "15616263644d000f3031323334353637383961626364"],
+    ["lz4", "a distance", "1f610100ff00f03031323334353637"],
+  ])("%s: %s", (codec, _, hex) => {
+    const stream = Buffer.from(hex, "hex");
+    const arena = new Arena();
+    for (let length = 0; length <= stream.length; length++) {
+      const prefix = stream.subarray(0, length);
+      for (const outputLast of [false, true]) {
+        const got = arena.decompress(codec, prefix, 4096, outputLast, stream.subarray(length));
+        expectSame(codec, prefix, got, reference(codec, prefix, 4096));
+      }
+    }
+  });
+});
+
 describe("snappy's lengths", () => {
   test.each([
-    ["declared in over five bytes", "8080808080000041"],
+    ["declared in over five bytes", "8180808080000041"],
     ["declared in five bytes, zero on top", "81808080000041"],
     ["declared in more than 32 bits", "81808080700041"],
     ["empty", "00"],

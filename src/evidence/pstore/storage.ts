@@ -91,7 +91,7 @@ export interface StorageHints {
   readonly memconsole?: { readonly address: number; readonly size: number };
   /** Which backend the file is of, where it cannot be told. */
   readonly backend?: "ramoops" | "pstore_blk" | "erst" | "mtdoops" | "cbmem";
-  /** Where /proc and /sys are; `/` unless told. */
+  /** Where /dev/mem, /proc and /sys are; `/` unless told. */
   readonly root?: string;
 }
 
@@ -153,7 +153,7 @@ async function readFile(
   notes: string[],
 ): Promise<PstoreStorage[]> {
   const name = basename(path);
-  if (path === "/dev/mem") return readDevMem(path, hints, notes);
+  if (path === join(hints.root ?? "/", "dev/mem")) return readDevMem(path, hints, notes);
   const source = new FileSource(path);
   closing.push(source);
   if (parseRecordName(name) || parseEfiName(name)) return recordFiles([path], undefined);

@@ -1,9 +1,12 @@
+import { DumpError } from "../../bytes/index.ts";
 import type { FrontendRecord, StreamName } from "../frontend/frontend.ts";
 
 /** What can be stored, opened and ready. Every method throws PortError where the system refuses. */
 export interface Backend {
   /** Where it stores, in words, for `--check`. */
   readonly about: string;
+  /** Whether messages of the kernel are to come one by one, each with its record; others take many at once, which is cheaper. */
+  readonly eachRecord?: boolean;
   /** Whether it keeps such a stream at all. */
   accepts(stream: StreamName): boolean;
   /**
@@ -15,6 +18,14 @@ export interface Backend {
   /** Stores a record of its own; absent where only streams are kept. */
   writeRecord?(record: FrontendRecord): void;
   close(): void;
+}
+
+/** @throws BAD_ARGUMENT where there is a word that is none of these: a misspelt one would be left out silently. */
+export function refuseOtherWords(kind: string, words: ReadonlyMap<string, string>, known: readonly string[]): void {
+  for (const word of words.keys()) {
+    if (!known.includes(word))
+      throw new DumpError("BAD_ARGUMENT", `a ${kind} backend has no '${word}='; it has ${known.join(", ")} and frontends`);
+  }
 }
 
 /** The last bytes of a text that fit, from the beginning of a line where that leaves anything. */

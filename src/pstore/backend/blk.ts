@@ -1,13 +1,13 @@
 import { DumpError } from "../../bytes/index.ts";
-import type { StreamName } from "../frontend/frontend.ts";
+import type { FrontendRecord, StreamName } from "../frontend/frontend.ts";
 import type { Port } from "../port.ts";
 import type { RecordType } from "../record.ts";
 import { describeSlots } from "../slot.ts";
 import { blkSizes } from "../spec.ts";
 import { DATALEN, PSTORE_KMSG_HEADER_MAGIC, PSZ_HEADER_SIZE, pszZones, SIG, signatureOf } from "../zone/layout.ts";
-import { PszZoneWriter, writePszRecord } from "../zone/write.ts";
+import { PszZoneWriter, reasonId, writePszRecord } from "../zone/write.ts";
 import type { Backend } from "./backend.ts";
-import { PortStore } from "./store.ts";
+import { closeQuietly, PortStore } from "./store.ts";
 import { type RecordSlot, type RingWriter, Zones } from "./zones.ts";
 
 /**
@@ -29,7 +29,15 @@ export function openBlk(port: Port, words: ReadonlyMap<string, string>, streams:
     const slots = pszZones(sizes, 1);
     const rings = new Map<RecordType, RingWriter>();
     const records: (RecordSlot & { readonly used: number; readonly index: number })[] = [];
-    let count = 0;
+    // Dumps are counted by their reasons (linux:fs/pstore/zone.c:psz_write_kmsg_hdr).
+    const counts = new Map<number, number>();
+    let last: FrontendRecord | undefined;
+    const count = (record: FrontendRecord): number => {
+      const reason = reasonId(record.reason);
+      if (record !== last && (reason === 1 || reason === 2)) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+      last = record;
+      return counts.get(reason) ?? 0;
+    };
     for (const { type, index, offset, size } of slots) {
       if (type === "ftrace") continue;
       const store = new PortStore(port, fd, offset);
@@ -44,12 +52,13 @@ export function openBlk(port: Port, words: ReadonlyMap<string, string>, streams:
         view.getUint32(SIG, true) === signatureOf("dmesg") &&
         view.getInt32(DATALEN, true) > 0 &&
         view.getUint32(PSZ_HEADER_SIZE, true) === PSTORE_KMSG_HEADER_MAGIC;
-      if (valid) count = Math.max(count, view.getUint32(PSZ_HEADER_SIZE + 28, true));
+      const reason = view.getUint32(PSZ_HEADER_SIZE + 32, true);
+      if (valid) counts.set(reason, Math.max(counts.get(reason) ?? 0, view.getInt32(PSZ_HEADER_SIZE + 28, true)));
       records.push({
         index,
         used: valid ? Math.max(1, Number(view.getBigInt64(PSZ_HEADER_SIZE + 8, true))) : 0,
         room: size - PSZ_HEADER_SIZE - 40,
-        write: ({ time, reason }, text) => void writePszRecord(store, size, { time, text, reason, count: count + 1 }),
+        write: (record, text) => void writePszRecord(store, size, { time: record.time, text, reason: record.reason, count: count(record) }),
       });
     }
     records.sort((a, b) => a.used - b.used || a.index - b.index);
@@ -62,7 +71,7 @@ export function openBlk(port: Port, words: ReadonlyMap<string, string>, streams:
       close: () => port.close(fd),
     };
   } catch (error) {
-    port.close(fd);
+    closeQuietly(port, fd);
     throw error;
   }
 }

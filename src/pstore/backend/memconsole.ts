@@ -4,8 +4,8 @@ import { MemconsoleWriter } from "../memconsole/write.ts";
 import { encodeLatin1 } from "../latin1.ts";
 import type { Port } from "../port.ts";
 import { parseAmount } from "../spec.ts";
-import { type Backend, tailOf } from "./backend.ts";
-import { refuseUsedMemory, PortStore } from "./store.ts";
+import { type Backend, refuseOtherWords, tailOf } from "./backend.ts";
+import { closeQuietly, PortStore, refuseUsedMemory } from "./store.ts";
 
 /**
  * Opens a memconsole of the 2009 proposal: one ring of at most a page, which all streams share. Of a record it keeps the end, in half of
@@ -14,6 +14,7 @@ import { refuseUsedMemory, PortStore } from "./store.ts";
  * @throws PortError where the system refuses, BAD_ARGUMENT where the words make no region.
  */
 export function openMemconsole(port: Port, words: ReadonlyMap<string, string>, streams: ReadonlySet<StreamName>): Backend {
+  refuseOtherWords("memconsole", words, ["path", "address", "size", "base"]);
   const path = words.get("path") ?? "/dev/mem";
   const isMemory = path === "/dev/mem";
   const amount = (word: string): number | undefined => {
@@ -23,10 +24,12 @@ export function openMemconsole(port: Port, words: ReadonlyMap<string, string>, s
   const address = amount("address") ?? (isMemory ? undefined : 0);
   if (address === undefined) throw new DumpError("BAD_ARGUMENT", "a memconsole backend needs address=, the physical address of its region");
   const size = amount("size") ?? 8192;
+  const base = words.get("base");
+  if (base !== undefined && !/^(?:0[xX][0-9a-fA-F]{1,16}|\d{1,20})$/.test(base))
+    throw new DumpError("BAD_ARGUMENT", `base=${base}: the virtual address of a page is wanted, as 0xffff888006000000`);
   if (isMemory) refuseUsedMemory(port, address, size);
   const fd = port.open(path, "read-write", !isMemory);
   try {
-    const base = words.get("base");
     const writer = new MemconsoleWriter(new PortStore(port, fd, address), size, {
       physicalAddress: address,
       ...(base === undefined ? {} : { base: BigInt(base) }),
@@ -42,7 +45,7 @@ export function openMemconsole(port: Port, words: ReadonlyMap<string, string>, s
       close: () => port.close(fd),
     };
   } catch (error) {
-    port.close(fd);
+    closeQuietly(port, fd);
     throw error;
   }
 }

@@ -29,20 +29,46 @@ export class PortStore implements ZoneStore {
   }
 }
 
-/** Refuses memory that is not ours: what is System RAM is somebody's, and what a loaded driver has, too. @throws PortError. */
+/** Closes after another failure, which is of more interest than one of this. */
+export function closeQuietly(port: Port, fd: number): void {
+  try {
+    port.close(fd);
+  } catch (error) {
+    if (!(error instanceof PortError)) throw error;
+  }
+}
+
+/** Large machines have thousands of lines there. */
+const IOMEM_LIMIT = 16 * 1024 * 1024;
+
+/**
+ * Refuses memory that is not ours: what is System RAM is somebody's, also where a driver added it, and what a loaded ramoops has, too.
+ *
+ * @throws PortError, also where /proc/iomem does not tell.
+ */
 export function refuseUsedMemory(port: Port, address: number, size: number): void {
   const hex = (value: number): string => `0x${value.toString(16)}`;
-  for (const [, from, to] of (readText(port, "/proc/iomem") ?? "").matchAll(/^([0-9a-f]+)-([0-9a-f]+) : System RAM$/gm)) {
+  const own = `${hex(address)} to ${hex(address + size - 1)}`;
+  let told = false;
+  for (const [, from, to, owner] of (readText(port, "/proc/iomem", IOMEM_LIMIT) ?? "").matchAll(
+    /^ *([0-9a-f]+)-([0-9a-f]+) : (System RAM|ramoops|persistent_ram)\b/gm,
+  )) {
     const [start, end] = [Number.parseInt(from!, 16), Number.parseInt(to!, 16) + 1];
-    if (end > 1 && address < end && address + size > start) {
-      throw new PortError(
-        "EBUSY",
-        `${hex(address)} to ${hex(address + size - 1)} is System RAM in /proc/iomem: reserve it first, as with memmap=${size / 1024}K$${hex(address)} on the kernel's command line`,
-      );
-    }
+    // Who may not see addresses sees zeros.
+    if (end > 1) told = true;
+    if (end <= 1 || address >= end || address + size <= start) continue;
+    throw new PortError(
+      "EBUSY",
+      owner === "System RAM"
+        ? `${own} is System RAM in /proc/iomem: reserve it first, as with memmap=${size / 1024}K$${hex(address)} on the kernel's command line`
+        : `the ramoops driver has ${hex(start)} to ${hex(end - 1)} and writes there itself; unload it, or give other memory`,
+    );
   }
-  const loaded = Number((readText(port, "/sys/module/ramoops/parameters/mem_address") ?? "0").trim());
-  if (loaded !== 0 && loaded < address + size && loaded >= address) {
+  if (!told) throw new PortError("EPERM", `/proc/iomem does not tell whose memory ${own} is: nothing is written to it`);
+  const parameter = (name: string): number => Number((readText(port, `/sys/module/ramoops/parameters/${name}`) ?? "0").trim());
+  const loaded = parameter("mem_address");
+  // In memory that the kernel maps otherwise, /proc/iomem does not name the driver.
+  if (loaded !== 0 && loaded < address + size && loaded + Math.max(1, parameter("mem_size")) > address) {
     throw new PortError(
       "EBUSY",
       `the ramoops module is loaded for ${hex(loaded)} and writes there itself; unload it, or give other memory`,

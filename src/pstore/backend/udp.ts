@@ -2,7 +2,7 @@ import { DumpError, decodeLatin1, encodeLatin1 } from "../../bytes/index.ts";
 import type { FrontendRecord, StreamName } from "../frontend/frontend.ts";
 import { type Port, PortError } from "../port.ts";
 import { parseAmount } from "../spec.ts";
-import type { Backend } from "./backend.ts";
+import { type Backend, refuseOtherWords } from "./backend.ts";
 
 /** Where netconsole sends to unless told (linux:Documentation/networking/netconsole.rst). */
 const DEFAULT_PORT = 6666;
@@ -21,13 +21,18 @@ const LONGEST_LINE = 8192;
  * @throws PortError where there are no sockets (QuickJS), BAD_ARGUMENT without a host.
  */
 export function openUdp(port: Port, words: ReadonlyMap<string, string>, streams: ReadonlySet<StreamName>): Backend {
+  refuseOtherWords("udp", words, ["host", "port"]);
   const host = words.get("host");
   if (host === undefined) throw new DumpError("BAD_ARGUMENT", "a udp backend needs host=, and port= where it is not 6666");
   const to = parseAmount("port", words.get("port") ?? String(DEFAULT_PORT));
   if (to < 1 || to > 65535) throw new DumpError("BAD_ARGUMENT", `port=${to}: 1 to 65535 is wanted`);
   if (!port.datagrams) throw new PortError("ENOSYS", `${port.name} has no sockets: a udp backend works on Node only`);
   let failure: PortError | undefined;
-  const socket = port.datagrams(host, to, (error) => (failure = error));
+  let failed = 0;
+  const socket = port.datagrams(host, to, (error) => {
+    failure = error;
+    failed++;
+  });
   const rests = new Map<StreamName, string>();
   let sequence = 0;
   const sendMessage = (message: string): void => {
@@ -42,10 +47,11 @@ export function openUdp(port: Port, words: ReadonlyMap<string, string>, streams:
   };
   return {
     about: `datagrams to ${host} port ${to}, netconsole's extended format`,
+    eachRecord: true,
     accepts: (stream) => !(stream === "console" && streams.has("kmsg")),
     write(stream, bytes, record) {
       // An error arrives later than the call that it is about; it ends what comes next.
-      if (failure) throw failure;
+      if (failure) throw new PortError(failure.code, `${failure.message}; ${failed} datagrams before did not go out`);
       if (record) return sendMessage(decodeLatin1(record));
       const lines = ((rests.get(stream) ?? "") + decodeLatin1(bytes)).split("\n");
       let rest = lines.pop()!;
@@ -69,9 +75,14 @@ export function fragments(message: string): string[] {
   if (message.length <= MAX_CHUNK || semicolon < 0) return [message];
   const header = message.slice(0, semicolon);
   const body = message.slice(semicolon + 1);
-  // Room for `,ncfrag=` with two numbers and the semicolon.
-  const room = MAX_CHUNK - header.length - 24;
   const pieces: string[] = [];
-  for (let at = 0; at < body.length; at += room) pieces.push(`${header},ncfrag=${at}/${body.length};${body.slice(at, at + room)}`);
+  for (let at = 0; at < body.length;) {
+    const whole = `${header},ncfrag=${at}/${body.length};`;
+    // Of a header that leaves no room the kernel makes nothing at all; its beginning is better than that.
+    if (whole.length >= MAX_CHUNK) return [message.slice(0, MAX_CHUNK)];
+    const piece = body.slice(at, at + MAX_CHUNK - whole.length);
+    pieces.push(whole + piece);
+    at += piece.length;
+  }
   return pieces;
 }

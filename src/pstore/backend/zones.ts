@@ -24,7 +24,7 @@ const MOST_PARTS = 4;
  */
 export class Zones {
   readonly #rings: ReadonlyMap<RecordType, RingWriter>;
-  readonly #slots: readonly RecordSlot[];
+  #slots: readonly RecordSlot[];
   readonly #hasKmsg: boolean;
 
   /** @param slots of records, in the order in which they are to be used. */
@@ -55,6 +55,8 @@ export class Zones {
       text.set(part, head(i + 1).length);
       slots[i]!.write(record, text);
     }
+    // The next one goes behind this.
+    this.#slots = [...this.#slots.slice(parts.length), ...this.#slots.slice(0, parts.length)];
   }
 }
 

@@ -1,5 +1,6 @@
-import { encodeLatin1 } from "../latin1.ts";
+import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
 import { type Port, PortError, readText } from "../port.ts";
+import { drain } from "./drain.ts";
 import type { FrontendSink, RunningFrontend } from "./frontend.ts";
 
 /*
@@ -25,16 +26,20 @@ export interface KmsgRecord {
 
 /** Parses a record; undefined where it is none. */
 export function parseKmsg(record: string): KmsgRecord | undefined {
-  const match = /^(\d{1,10}),(\d{1,16}),(\d{1,16}),[^;]*?(?:,caller=([TC]\d{1,10}))?(?:,[^;]*)?;([^\n]*)/.exec(record);
-  if (!match) return undefined;
-  const priority = Number(match[1]);
+  const semicolon = record.indexOf(";");
+  if (semicolon < 0) return undefined;
+  const [priority, seq, microseconds, ...rest] = record.slice(0, semicolon).split(",");
+  if (!/^\d{1,10}$/.test(priority!) || !/^\d{1,16}$/.test(seq ?? "") || !/^\d{1,16}$/.test(microseconds ?? "")) return undefined;
+  if (!Number.isSafeInteger(Number(seq)) || !Number.isSafeInteger(Number(microseconds))) return undefined;
+  const end = record.indexOf("\n", semicolon);
+  const text = record.slice(semicolon + 1, end < 0 ? record.length : end);
   return {
-    facility: Math.floor(priority / 8),
-    level: priority % 8,
-    seq: Number(match[2]),
-    microseconds: Number(match[3]),
-    caller: match[4],
-    text: match[5]!.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    facility: Math.floor(Number(priority) / 8),
+    level: Number(priority) % 8,
+    seq: Number(seq),
+    microseconds: Number(microseconds),
+    caller: rest.find((field) => /^caller=[TC]\d{1,10}$/.test(field))?.slice("caller=".length),
+    text: text.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
   };
 }
 
@@ -78,7 +83,6 @@ export function startKmsgFrontend(port: Port, options: KmsgOptions, sink: Fronte
   const path = options.path ?? "/dev/kmsg";
   const fd = port.open(path, "read");
   const withTime = (readText(port, "/sys/module/printk/parameters/time") ?? "Y").trim() !== "N";
-  const uptime = Number((readText(port, "/proc/uptime") ?? "0").split(" ")[0]) * 1e6;
   let levelRead = Number.NEGATIVE_INFINITY;
   let level = Number.POSITIVE_INFINITY;
   const passes = (record: KmsgRecord): boolean => {
@@ -93,32 +97,46 @@ export function startKmsgFrontend(port: Port, options: KmsgOptions, sink: Fronte
     return record.level < level;
   };
   let next = -1;
+  let open = true;
+  const close = (): void => {
+    // Once: the number may be another file's by now.
+    if (open) port.close(fd);
+    open = false;
+  };
+  const into = new Uint8Array(LARGEST);
+  // What was overwritten before we came to it is counted by the sequence numbers.
+  const isPassing = (error: PortError): boolean => error.code === "EPIPE";
+  const take =
+    (old: boolean) =>
+    (bytes: Uint8Array): void => {
+      const record = parseKmsg(decodeLatin1(bytes));
+      if (!record) return sink.lost(1, "messages", `${path} gave a record that is none`);
+      if (!old && next >= 0 && record.seq > next) sink.lost(record.seq - next, "messages", "the kernel's log buffer overran");
+      next = record.seq + 1;
+      if (!old && passes(record)) sink.text(encodeLatin1(consoleText(record, withTime)), bytes);
+    };
+  // By their times old messages cannot be told: the kernel's log does not count while the machine sleeps, other clocks do.
+  if (options.fromNow) drain(port, fd, into, take(true), isPassing);
   const stop = port.poll(
     fd,
-    new Uint8Array(LARGEST),
-    (bytes) => {
-      let raw = "";
-      for (const byte of bytes) raw += String.fromCharCode(byte);
-      const record = parseKmsg(raw);
-      if (!record) return sink.lost(1, "messages", `${path} gave a record that is none`);
-      if (next >= 0 && record.seq > next) sink.lost(record.seq - next, "messages", "the kernel's log buffer overran");
-      next = record.seq + 1;
-      if (options.fromNow && record.microseconds < uptime) return;
-      if (passes(record)) sink.text(encodeLatin1(consoleText(record, withTime)), bytes);
-    },
+    into,
+    take(false),
     (error) => {
-      port.close(fd);
+      close();
       sink.ended(error?.message ?? `${path} ended`);
     },
-    // What was overwritten before we came to it is counted by the sequence numbers.
-    (error) => error.code === "EPIPE",
+    isPassing,
   );
   return {
-    about: options.console ? `messages below console log level ${consoleLevel(port)}` : "all messages of the kernel",
+    about:
+      options.console && Number.isFinite(consoleLevel(port))
+        ? `messages below console log level ${consoleLevel(port)}`
+        : "all messages of the kernel",
     stop: () => {
       stop();
       try {
-        port.close(fd);
+        if (open) drain(port, fd, into, take(false), isPassing);
+        close();
       } catch (error) {
         if (!(error instanceof PortError)) throw error;
       }
@@ -131,6 +149,6 @@ export function startKmsgFrontend(port: Port, options: KmsgOptions, sink: Fronte
 export function consoleLevel(port: Port): number {
   const ignore = readText(port, "/sys/module/printk/parameters/ignore_loglevel");
   if (ignore?.trim() === "Y") return Number.POSITIVE_INFINITY;
-  const level = Number((readText(port, "/proc/sys/kernel/printk") ?? "").trim().split(/\s+/)[0]);
-  return Number.isInteger(level) && level > 0 ? level : Number.POSITIVE_INFINITY;
+  const level = /^\d+/.exec(readText(port, "/proc/sys/kernel/printk") ?? "");
+  return level ? Number(level[0]) : Number.POSITIVE_INFINITY;
 }

@@ -1,11 +1,24 @@
 import { type Port, PortError, problemOf } from "../port.ts";
+import { drain } from "./drain.ts";
 import type { FrontendSink, RunningFrontend } from "./frontend.ts";
+
+function isThere(port: Port, path: string): boolean {
+  try {
+    port.close(port.open(path, "read"));
+    return true;
+  } catch (error) {
+    if (!(error instanceof PortError)) throw error;
+    return false;
+  }
+}
 
 /** Where programs write to. */
 export interface PmsgOptions {
   readonly fifo: string;
   /** Unix stream socket; left out where the system cannot. */
   readonly socket: string;
+  /** Only to see whether it works: nothing is taken from a recorder that runs, neither text nor its FIFO. */
+  readonly check?: boolean;
 }
 
 const PIECE = 65536;
@@ -16,7 +29,7 @@ const PIECE = 65536;
  *
  * @throws PortError where neither can be had.
  */
-export function startPmsgFrontend(port: Port, { fifo, socket }: PmsgOptions, sink: FrontendSink): RunningFrontend {
+export function startPmsgFrontend(port: Port, { fifo, socket, check = false }: PmsgOptions, sink: FrontendSink): RunningFrontend {
   const stops: (() => void)[] = [];
   const places: string[] = [];
   const problems: string[] = [];
@@ -26,19 +39,24 @@ export function startPmsgFrontend(port: Port, { fifo, socket }: PmsgOptions, sin
   };
   try {
     folder(fifo);
+    const was = check && isThere(port, fifo);
     port.makeFifo?.(fifo);
     const fd = port.open(fifo, "read-write");
-    const stop = port.poll(
-      fd,
-      new Uint8Array(PIECE),
-      (bytes) => sink.text(bytes),
-      (error) => sink.ended(error?.message ?? `${fifo} ended`),
-    );
+    const into = new Uint8Array(PIECE);
+    const text = (bytes: Uint8Array): void => sink.text(bytes);
+    const stop = check
+      ? undefined
+      : port.poll(fd, into, text, (error) => {
+          const problem = error?.message ?? `${fifo} ended`;
+          if (places.length > 1) sink.lost(undefined, "messages", problem);
+          else sink.ended(problem);
+        });
     places.push(fifo);
     stops.push(() => {
-      stop();
+      stop?.();
+      if (!check) drain(port, fd, into, text);
       port.close(fd);
-      port.remove(fifo);
+      if (!was) port.remove(fifo);
     });
   } catch (error) {
     if (!(error instanceof PortError)) throw error;

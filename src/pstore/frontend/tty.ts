@@ -598,6 +598,14 @@ function codeOf(error: unknown): string {
   return error instanceof PortError ? error.code : "EIO";
 }
 
+/** Where tracefs may be. */
+export const TTY_TRACEFS: readonly string[] = TRACEFS;
+
+/** Whether a recorder has its instance in that tracefs, running or killed. */
+export function hasTtyInstance(port: Port, tracefs: string): boolean {
+  return readText(port, `${tracefs}/instances/${GROUP}/trace_clock`) !== undefined;
+}
+
 /** The folder with `kprobe_events`. @throws PortError that says why there is none. */
 function findTracefs(port: Port, folders: readonly string[]): string {
   for (const folder of folders) {

@@ -73,12 +73,19 @@ export function readCrashedLog(port: Port, path: string = "/proc/vmcore"): strin
 export function startVmcoreFrontend(port: Port, sink: FrontendSink, path: string = "/proc/vmcore"): RunningFrontend {
   const text = readCrashedLog(port, path);
   const reason = /Kernel panic - not syncing|sysrq: Trigger a crash|SysRq : Trigger a crash/.test(text) ? "Panic" : "Oops";
+  const bytes = encodeLatin1(text);
+  let given = false;
+  const give = (): void => {
+    if (!given) sink.record({ type: "dmesg", time: port.clock(), text: bytes, reason });
+    given = true;
+  };
   // Not before the recorder is set up.
-  const callOff = port.after(0, () => sink.record({ type: "dmesg", time: port.clock(), text: encodeLatin1(text), reason }));
+  const callOff = port.after(0, give);
   return {
     about: `the log of the kernel that crashed, ${text.length} bytes, from ${path}`,
     stop: () => {
       callOff();
+      give();
       return [];
     },
   };

@@ -7,7 +7,17 @@ const PIECE = 65536;
 /** struct psz_kmsg_header of a 64-bit machine. */
 const KMSG_HEADER_SIZE = 40;
 /** enum kmsg_dump_reason. */
-const REASONS: Readonly<Record<string, number>> = { Panic: 1, Oops: 2, Emergency: 3, Shutdown: 4 };
+const REASONS: ReadonlyMap<string, number> = new Map([
+  ["Panic", 1],
+  ["Oops", 2],
+  ["Emergency", 3],
+  ["Shutdown", 4],
+]);
+
+/** Number of a reason; 0 for one that the kernel has not. */
+export function reasonId(reason: string): number {
+  return REASONS.get(reason) ?? 0;
+}
 
 /**
  * Writes one ring zone of pstore/zone as the kernel does (linux:fs/pstore/zone.c:psz_record_write): the text first, the 12 bytes of
@@ -85,7 +95,7 @@ export function writePszRecord(
   view.setBigInt64(at + 16, BigInt(time.nanoseconds), true);
   zone[at + 24] = 0;
   view.setUint32(at + 28, count, true);
-  view.setUint32(at + 32, REASONS[reason] ?? 0, true);
+  view.setUint32(at + 32, reasonId(reason), true);
   zone.set(part, at + KMSG_HEADER_SIZE);
   // The header last: until it is there the zone holds what it held before, or nothing valid.
   store.write(0, new Uint8Array(PSZ_HEADER_SIZE));
