@@ -13,7 +13,7 @@ _lastwords() {
   fi
 
   if ((COMP_CWORD == 1)); then
-    words='report info notes dmesg ps bt mod read pstore record help completion --help --version'
+    words='report info notes dmesg ps bt mod read pstore save check record help completion --help --version'
     compopt +o default 2>/dev/null
     COMPREPLY=($(compgen -W "$words" -- "$current"))
     return
@@ -107,6 +107,23 @@ _lastwords() {
         --color) value='auto always never' ;;
       esac
       ;;
+    save)
+      options='--dump-level -d --zlib -c --lzo -l --snappy -p --zstd -z --uncompressed --elf -E --flatten -F --rearrange -R --split --force -f --num-threads --dry-run --dump-dmesg --no-check --no-light --raw-base --json --stats --quiet -q --color --help -h'
+      operand='files'
+      case $previous in
+        --dump-level|-d|--num-threads|--raw-base) value='' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    check)
+      options='--json --btf --symbols --vmlinux --raw-base --stats --quiet -q --color --help -h'
+      operand='files'
+      case $previous in
+        --btf|--symbols|--vmlinux) value='files' ;;
+        --raw-base) value='' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
     record)
       options='--frontend --backend --config --check --tty --no-banner --quiet -q --color --help -h'
       operand=''
@@ -118,7 +135,7 @@ _lastwords() {
       ;;
     help)
       options='--quiet -q --color --help -h'
-      operand='report info notes dmesg ps bt mod read pstore record help completion'
+      operand='report info notes dmesg ps bt mod read pstore save check record help completion'
       case $previous in
         --color) value='auto always never' ;;
       esac

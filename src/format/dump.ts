@@ -62,6 +62,19 @@ export interface DumpFile {
    */
   nextStored(pfn: Pfn): Pfn | undefined;
 
+  /**
+   * Fills `into` with up to `count` pages that follow each other, as they lie in the file. Formats that store pages as they are have
+   * this, for who reads many.
+   *
+   * @returns pages read, at least 1; 0 where this very page must be read by {@link readPage}.
+   */
+  readRun?(pfn: Pfn, count: number, into: Uint8Array): number;
+
+  /**
+   * Ranges of stored frames `[from, to)`, ascending; a page stored in part counts. Undefined where pages may have been left out.
+   */
+  storedRanges?(): Iterable<readonly [from: number, to: number]> | undefined;
+
   /** Everything in the headers, for `info`. */
   info(): InfoSection[];
 

@@ -12,7 +12,7 @@ export {
   type Frame,
   threadSize,
 } from "./backtrace.ts";
-export { type KernelLog, logPrefix, type LogRecord, logText, readLog } from "./printk.ts";
+export { type KernelLog, logPrefix, type LogRecord, type LogSource, logText, readLog } from "./printk.ts";
 export type { Module } from "./module.ts";
 export { moduleBtf } from "./module.ts";
 export type { Registers } from "./registers.ts";
@@ -35,3 +35,7 @@ export {
 export { type SlabObject, slabObjectAt } from "./page.ts";
 export { pointsAt } from "./points-at.ts";
 export { parseSystemMap, readVmlinux } from "./given-files.ts";
+export { Types } from "./types.ts";
+export { Vmcoreinfo } from "./vmcoreinfo.ts";
+export { findVmcoreinfo } from "./vmcoreinfo-scan.ts";
+export { openX86_64 } from "./x86_64.ts";

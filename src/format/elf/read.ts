@@ -221,6 +221,38 @@ class ElfDump implements DumpFile {
     throw new DumpError("NOT_STORED", `page at ${hex(start)} is in no PT_LOAD of the dump`, { at: start });
   }
 
+  storedRanges(): Iterable<readonly [number, number]> | undefined {
+    // makedumpfile -E leaves pages out.
+    return this.#excluded.length > 0 ? undefined : this.#ranges();
+  }
+
+  *#ranges(): Iterable<readonly [number, number]> {
+    let from = -1;
+    let to = -1;
+    for (let i = 0; i < this.#starts.length; i++) {
+      const first = Math.floor(this.#starts[i]! / this.pageSize);
+      const last = Math.ceil(this.#ends[i]! / this.pageSize);
+      if (first <= to && from >= 0) {
+        to = Math.max(to, last);
+        continue;
+      }
+      if (from >= 0) yield [from, to];
+      [from, to] = [first, last];
+    }
+    if (from >= 0) yield [from, to];
+  }
+
+  readRun(pfn: Pfn, count: number, into: Uint8Array): number {
+    const start = pfn * this.pageSize;
+    const index = this.#find(start);
+    if (index < 0) return 0;
+    const pages = Math.min(count, Math.floor((this.#ends[index]! - start) / this.pageSize));
+    if (pages === 0) return 0;
+    const offset = this.#offsets[index]! + (start - this.#starts[index]!);
+    const got = this.#source.read(offset, into.subarray(0, pages * this.pageSize));
+    return Math.floor(got / this.pageSize);
+  }
+
   nextStored(pfn: Pfn): Pfn | undefined {
     let from = pfn * this.pageSize;
     let index = Math.max(0, lastAtOrBelow(this.#starts, from + this.pageSize - 1));

@@ -78,7 +78,7 @@ export interface SubHeader {
   readonly max_mapnr_64: number;
 }
 
-interface SubLayout {
+export interface SubLayout {
   readonly dump_level: number;
   readonly split: number;
   readonly start_pfn: number;
@@ -95,7 +95,7 @@ interface SubLayout {
   readonly size: number;
 }
 
-const SUB64: SubLayout = {
+export const SUB64: SubLayout = {
   dump_level: 8,
   split: 12,
   start_pfn: 16,

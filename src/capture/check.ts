@@ -1,0 +1,47 @@
+import { isDumpError } from "../bytes/index.ts";
+import type { DumpFile } from "../format/index.ts";
+import { Kernel, readLog, readTasks } from "../kernel/index.ts";
+
+/** Something that an investigator needs, and whether a dump has it. */
+export interface CheckResult {
+  readonly what: "page tables" | "log" | "symbols" | "types" | "tasks" | "registers";
+  readonly ok: boolean;
+  /** What was found, or why not. */
+  readonly detail: string;
+}
+
+/** Opens the kernel in a dump and says what of it can be had. Throws nothing. */
+export function checkDump(dump: DumpFile): CheckResult[] {
+  const results: CheckResult[] = [];
+  const add = (what: CheckResult["what"], get: () => string | undefined): void => {
+    try {
+      const detail = get();
+      results.push({ what, ok: detail !== undefined, detail: detail ?? "not there" });
+    } catch (error) {
+      if (!isDumpError(error)) throw error;
+      results.push({ what, ok: false, detail: error.message });
+    }
+  };
+  let kernel: Kernel | undefined;
+  add("page tables", () => {
+    kernel = new Kernel(dump);
+    return `the kernel's addresses are translated, ${kernel.vmcoreinfoSource}`;
+  });
+  const needsKernel = (what: CheckResult["what"], get: (kernel: Kernel) => string | undefined): void =>
+    add(what, () => (kernel ? get(kernel) : undefined));
+  needsKernel("log", (k) => {
+    const log = readLog(k);
+    return log.records.length === 0 ? undefined : `${log.records.length} records${log.lost > 0 ? `, ${log.lost} lost` : ""}`;
+  });
+  needsKernel("symbols", (k) => (k.vmlinuxSymbols ? k.symbolsSource : undefined));
+  needsKernel("types", (k) => (k.types.btf ? `BTF, ${k.typesSource}` : undefined));
+  needsKernel("tasks", (k) => {
+    const tasks = k.types.btf ? readTasks(k) : [];
+    return tasks.length === 0 ? undefined : `${tasks.length} tasks`;
+  });
+  add("registers", () => {
+    const count = dump.notes.filter((note) => note.name === "CORE" && note.type === 1).length;
+    return count === 0 ? undefined : `of ${count} CPUs`;
+  });
+  return results;
+}

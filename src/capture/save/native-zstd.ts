@@ -1,0 +1,57 @@
+import { createRequire } from "node:module";
+
+/*
+ * node:zlib makes a context for every call, which costs as much as compressing a page does. Node's binary has the library's functions as
+ * symbols, and from 26 on node:ffi can call them. It is experimental: whatever goes wrong while it is set up, it is done without.
+ */
+
+interface Library {
+  readonly functions: Readonly<Record<string, (...args: readonly (bigint | number)[]) => bigint | number>>;
+}
+
+interface Ffi {
+  dlopen(path: null, functions: Readonly<Record<string, { arguments: readonly string[]; return: string }>>): Library;
+  getRawPointer(view: ArrayBufferView): bigint;
+}
+
+const LEVEL = 1;
+
+/**
+ * A zstd compressor for pages within `source` into `output`, which must not move: views of shared or WebAssembly memory.
+ *
+ * @returns a function that answers the compressed size, 0 where it would not fit; undefined where this Node has no node:ffi.
+ */
+export function openNativeZstd(source: Uint8Array, output: Uint8Array): ((page: Uint8Array, into: Uint8Array) => number) | undefined {
+  if (process.env["LASTWORDS_NO_FFI"] === "1" || !source.buffer || !(source.buffer instanceof SharedArrayBuffer)) return undefined;
+  const emit = process.emitWarning;
+  try {
+    // It warns that it is experimental, on every run; the user cannot do anything about it.
+    process.emitWarning = () => {};
+    const ffi = createRequire(import.meta.url)("node:ffi") as Ffi;
+    const { functions } = ffi.dlopen(null, {
+      ZSTD_createCCtx: { arguments: [], return: "pointer" },
+      ZSTD_compressCCtx: { arguments: ["pointer", "pointer", "u64", "pointer", "u64", "i32"], return: "u64" },
+    });
+    const compress = functions["ZSTD_compressCCtx"]!;
+    const context = functions["ZSTD_createCCtx"]!();
+    if (context === 0n) return undefined;
+    const from = ffi.getRawPointer(source) - BigInt(source.byteOffset);
+    const to = ffi.getRawPointer(output) - BigInt(output.byteOffset);
+    return (page, into) => {
+      const size = compress(
+        context,
+        to + BigInt(into.byteOffset),
+        BigInt(into.length),
+        from + BigInt(page.byteOffset),
+        BigInt(page.length),
+        LEVEL,
+      );
+      // Errors are sizes near 2^64; the only one that can happen is that the page does not fit.
+      return Number(size) >= into.length ? 0 : Number(size);
+    };
+  } catch {
+    return undefined;
+  } finally {
+    process.emitWarning = emit;
+  }
+}

@@ -1,0 +1,84 @@
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { DumpError } from "../../bytes/index.ts";
+import { reason } from "../../format/index.ts";
+import { flattenedEnd, flattenedHead, flattenedPiece } from "../../format/flattened/write.ts";
+
+/** Where a dump is written to: at any place in any order. Every method throws IO, naming the output. */
+export interface Output {
+  readonly name: string;
+  /** Path that other threads may open; undefined where all must go through this object. */
+  readonly path: string | undefined;
+  write(offset: number, bytes: Uint8Array): void;
+  /** Ends with the file at this size, safe on its medium. */
+  finish(size: number): void;
+  /** Gives up: what is there stays. Safe to call after {@link finish}. */
+  close(): void;
+}
+
+/** A full medium, as other errors of the system: its code is in the cause. */
+export function isFull(error: unknown): boolean {
+  const cause = error instanceof DumpError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+  return cause?.code === "ENOSPC" || cause?.code === "EDQUOT" || cause?.code === "EFBIG";
+}
+
+function attempt<T>(name: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw new DumpError("IO", `writing ${name} failed: ${reason(error)}`, { cause: error });
+  }
+}
+
+function writeAll(fd: number, bytes: Uint8Array, offset: number | null): void {
+  for (let done = 0; done < bytes.length;) {
+    try {
+      done += writeSync(fd, bytes, done, bytes.length - done, offset === null ? null : offset + done);
+    } catch (error) {
+      // A pipe of another process may be non-blocking: wait until it takes more.
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
+
+/** A new file. @throws IO where it is there already, unless it is to be replaced. */
+export function fileOutput(path: string, replace: boolean): Output & { readonly fd: number } {
+  const fd = attempt(path, () => openSync(path, replace ? "w+" : "wx+", 0o600));
+  let open = true;
+  return {
+    name: path,
+    path,
+    fd,
+    write: (offset, bytes) => attempt(path, () => writeAll(fd, bytes, offset)),
+    finish: (size) =>
+      attempt(path, () => {
+        ftruncateSync(fd, size);
+        fsyncSync(fd);
+      }),
+    close() {
+      if (open) closeSync(fd);
+      open = false;
+    },
+  };
+}
+
+/** A flattened stream to a descriptor that cannot be sought: makedumpfile's -F. */
+export function flattenedOutput(fd: number, name: string): Output {
+  attempt(name, () => writeAll(fd, flattenedHead(), null));
+  return {
+    name,
+    path: undefined,
+    write: (offset, bytes) =>
+      attempt(name, () => {
+        if (bytes.length === 0) return;
+        writeAll(fd, flattenedPiece(offset, bytes.length), null);
+        writeAll(fd, bytes, null);
+      }),
+    finish: () =>
+      attempt(name, () => {
+        writeAll(fd, flattenedEnd(), null);
+        if (fstatSync(fd).isFile()) fsyncSync(fd);
+      }),
+    close: () => {},
+  };
+}

@@ -1,0 +1,281 @@
+import { existsSync, fsyncSync, openSync, closeSync, renameSync, statSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import {
+  checkDump,
+  fileOutput,
+  flattenedOutput,
+  forecast,
+  isFull,
+  type Output,
+  quickLog,
+  rearrange,
+  type SaveCodec,
+  saveElf,
+  saveKdump,
+  saveLight,
+  type SaveOptions,
+  type SaveResult,
+  syncFolder,
+} from "../../capture/index.ts";
+import { DumpError, isDumpError } from "../../bytes/index.ts";
+import { type DumpFile, openDump, readStats, reason } from "../../format/index.ts";
+import { exitCode } from "../exit-code.ts";
+import { UsageError } from "../parse.ts";
+import type { Args, Context } from "../table.ts";
+import { formatBytes, formatTable } from "../terminal.ts";
+import { printChecks } from "./check.ts";
+
+/** Levels that --dry-run forecasts where one alone is not asked for. */
+const ALL_LEVELS: readonly number[] = [0, 1, 16, 17, 31];
+
+/** `lastwords save VMCORE OUT`. */
+export async function run(context: Context, args: Args<"save">): Promise<number> {
+  const levels = levelsOf(args.dumpLevel);
+  if (args.rearrange) return runRearrange(context, args);
+  const [source, ...outputs] = args.paths;
+  const wanted = args.flatten || args.dryRun ? 0 : args.split ? 2 : 1;
+  if (outputs.length < wanted || (wanted < 2 && outputs.length > wanted)) {
+    throw new UsageError(
+      wanted === 0
+        ? "with -F or --dry-run only the dump is named: nothing is written to a file"
+        : args.split
+          ? "--split needs the dump and at least two files to write"
+          : "save needs the dump and the file to write: lastwords save vmcore out",
+    );
+  }
+  const { dump, problems } = await openDump([source!], {
+    onProgress: context.progress,
+    ...(args.rawBase === undefined ? {} : { rawBase: args.rawBase }),
+  });
+  try {
+    for (const problem of [...problems, ...dump.problems]) context.note(problem.message);
+    if (args.dumpDmesg) return saveDmesg(dump, outputs[0]!, args.force);
+    if (args.dryRun) return dryRun(context, dump, args, levels);
+    return await saveAt(context, dump, source!, outputs, args, levels);
+  } finally {
+    dump.close();
+    context.stats.bytesRead += readStats.bytes;
+  }
+}
+
+function levelsOf(text: string): number[] {
+  const levels = text.split(",").map(Number);
+  if (text === "" || levels.some((level) => !Number.isInteger(level) || level < 0 || level > 31)) {
+    throw new UsageError(`-d ${text}: a dump level is a number from 0 to 31, or several with commas between`);
+  }
+  return levels;
+}
+
+function codecOf(args: Args<"save">): SaveCodec {
+  if (args.zlib) return "zlib";
+  if (args.lzo) return "lzo";
+  if (args.snappy) return "snappy";
+  return args.uncompressed ? "none" : "zstd";
+}
+
+async function saveAt(
+  context: Context,
+  dump: DumpFile,
+  source: string,
+  outputs: readonly string[],
+  args: Args<"save">,
+  levels: readonly number[],
+): Promise<number> {
+  const codec = codecOf(args);
+  const base = outputs[0];
+  if (!args.force) for (const path of outputs) if (existsSync(path)) throw new DumpError("IO", `${path} is there already; -f replaces it`);
+  if (base !== undefined && !args.noLight) {
+    const light = saveLight(dump, base, []);
+    for (const problem of light.problems) context.note(problem);
+    for (const { path, what, size } of light.files) context.note(`${what}: ${path}, ${formatBytes(size)}`);
+  }
+  const options = (level: number): SaveOptions => ({
+    paths: [source],
+    ...(args.rawBase === undefined ? {} : { rawBase: args.rawBase }),
+    level,
+    codec,
+    ...(args.numThreads === undefined ? {} : { threads: args.numThreads }),
+    onProgress: context.progress,
+  });
+  const started = performance.now();
+  let result: SaveResult | undefined;
+  let used = levels[0]!;
+  for (const [i, level] of levels.entries()) {
+    used = level;
+    try {
+      if (args.flatten)
+        result = await withOutput(flattenedOutput(1, "standard output"), (output) => saveKdump(dump, output, options(level)));
+      else if (args.split) result = await saveSplit(dump, outputs, options(level));
+      else
+        result = await saveFile(base!, (output) =>
+          args.elf ? saveElf(dump, output, options(level)) : saveKdump(dump, output, options(level)),
+        );
+      break;
+    } catch (error) {
+      const next = levels[i + 1];
+      if (!isFull(error) || next === undefined) throw kept(error, base);
+      context.note(`${(error as Error).message}; trying again with dump level ${next}`);
+    }
+  }
+  const seconds = (performance.now() - started) / 1000;
+  return report(context, result!, { outputs, args, codec, level: used, seconds });
+}
+
+/** What is said when it went wrong: where what was saved is. */
+function kept(error: unknown, base: string | undefined): unknown {
+  if (!isDumpError(error) || base === undefined || !existsSync(`${base}-incomplete`)) return error;
+  return new DumpError(error.code, `${error.message}; what was saved until then is in ${base}-incomplete and can be read`, {
+    cause: error,
+  });
+}
+
+async function withOutput(output: Output, save: (output: Output) => Promise<SaveResult>): Promise<SaveResult> {
+  try {
+    return await save(output);
+  } finally {
+    output.close();
+  }
+}
+
+/** Writes under another name and renames at the end, so that a file of that name is always whole. */
+async function saveFile(path: string, save: (output: Output) => Promise<SaveResult>): Promise<SaveResult> {
+  const incomplete = `${path}-incomplete`;
+  const result = await withOutput(fileOutput(incomplete, true), save);
+  renameTo(incomplete, path);
+  return result;
+}
+
+function renameTo(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    throw new DumpError("IO", `cannot rename ${from} to ${to}: ${reason(error)}`, { cause: error });
+  }
+  syncFolder(dirname(to));
+}
+
+/** One file for each part of memory, with the same bitmaps. */
+async function saveSplit(dump: DumpFile, outputs: readonly string[], options: SaveOptions): Promise<SaveResult> {
+  let all: SaveResult | undefined;
+  for (const [i, path] of outputs.entries()) {
+    const range: [number, number] = [Math.floor((dump.maxPfn * i) / outputs.length), Math.floor((dump.maxPfn * (i + 1)) / outputs.length)];
+    const part = await saveFile(path, (output) => saveKdump(dump, output, { ...options, range }));
+    all = all
+      ? {
+          ...part,
+          size: all.size + part.size,
+          savedPages: all.savedPages + part.savedPages,
+          zeroPages: all.zeroPages + part.zeroPages,
+          unreadable: all.unreadable + part.unreadable,
+          firstProblem: all.firstProblem ?? part.firstProblem,
+        }
+      : part;
+  }
+  return all!;
+}
+
+interface Done {
+  readonly outputs: readonly string[];
+  readonly args: Args<"save">;
+  readonly codec: SaveCodec;
+  readonly level: number;
+  readonly seconds: number;
+}
+
+/** Says what was saved, and opens it again to say what is inside. */
+async function report(context: Context, result: SaveResult, { outputs, args, codec, level, seconds }: Done): Promise<number> {
+  if (result.keptMore !== undefined) context.note(`MORE PAGES ARE KEPT THAN LEVEL ${level} ASKS FOR: ${result.keptMore}`);
+  if (result.unreadable > 0) {
+    context.note(
+      `${result.unreadable} pages could not be read from the source and are zeros in the copy; the first: ${result.firstProblem}`,
+    );
+  }
+  let checks: ReturnType<typeof checkDump> = [];
+  if (outputs.length > 0 && !args.noCheck) {
+    const { dump } = await openDump(outputs, {});
+    checks = checkDump(dump);
+    dump.close();
+  }
+  if (args.json) {
+    const { size, ramPages, savedPages, zeroPages, excluded, unreadable } = result;
+    const value = {
+      schema: "lastwords-save-1",
+      outputs,
+      format: args.elf ? "elf" : "kdump",
+      codec,
+      level,
+      size,
+      ramPages,
+      savedPages,
+      zeroPages,
+      excluded,
+      unreadable,
+      keptMore: result.keptMore ?? null,
+      seconds,
+      checks,
+    };
+    context.out.write(`${JSON.stringify(value)}\n`);
+  } else if (outputs.length > 0) {
+    const share = result.ramPages === 0 ? 0 : (result.savedPages / result.ramPages) * 100;
+    const how = args.elf ? "ELF" : codec === "none" ? "uncompressed" : codec;
+    context.out.line(
+      `${outputs.join(", ")}: ${formatBytes(result.size)}, ${result.savedPages} of ${result.ramPages} pages (${share.toFixed(1)} %), level ${level}, ${how}, ${seconds.toFixed(2)} s`,
+    );
+    printChecks(context, checks);
+  }
+  return result.unreadable > 0 || checks.some(({ ok }) => !ok) ? exitCode.partial : exitCode.good;
+}
+
+function dryRun(context: Context, dump: DumpFile, args: Args<"save">, levels: readonly number[]): number {
+  const codec = codecOf(args);
+  const results = forecast(dump, args.dumpLevel === "31" ? ALL_LEVELS : levels, codec, args.numThreads);
+  for (const { level, keptMore } of results)
+    if (keptMore !== undefined) context.note(`level ${level} would keep more than it asks for: ${keptMore}`);
+  if (args.json) context.out.write(`${JSON.stringify({ schema: "lastwords-save-forecast-1", codec, levels: results })}\n`);
+  else {
+    const rows = results.map(({ level, pages, size, seconds }) => [
+      String(level),
+      String(pages),
+      formatBytes(size),
+      `${seconds.toFixed(1)} s`,
+    ]);
+    const columns = ["LEVEL", "PAGES", "SIZE", "TIME"].map((header) => ({ header, align: "right" as const }));
+    context.out.write(formatTable(columns, rows, { paint: context.out.paint }));
+    context.out.line(`with ${codec}, from a sample of the pages`);
+  }
+  return exitCode.good;
+}
+
+function saveDmesg(dump: DumpFile, path: string, force: boolean): number {
+  const text = quickLog(dump);
+  try {
+    const fd = openSync(path, force ? "w" : "wx", 0o600);
+    try {
+      writeSync(fd, text);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw new DumpError("IO", `cannot write ${path}: ${reason(error)}`, { cause: error });
+  }
+  return exitCode.good;
+}
+
+async function runRearrange(context: Context, args: Args<"save">): Promise<number> {
+  const [path, ...more] = args.paths;
+  if (path === undefined || more.length > 0) throw new UsageError("-R needs the one file to write; the stream comes from standard input");
+  if (!args.force && existsSync(path)) throw new DumpError("IO", `${path} is there already; -f replaces it`);
+  const incomplete = `${path}-incomplete`;
+  const output = fileOutput(incomplete, true);
+  try {
+    rearrange(0, "standard input", output);
+  } catch (error) {
+    throw kept(error, path);
+  } finally {
+    output.close();
+  }
+  renameTo(incomplete, path);
+  context.out.line(`${path}: ${formatBytes(statSync(path).size)}`);
+  return exitCode.good;
+}
