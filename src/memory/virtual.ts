@@ -7,6 +7,10 @@ export interface AddressSpace {
   readonly pageShift: number;
   /** @throws NO_TRANSLATION, or what reading the page tables throws. */
   translate(address: Vaddr): Paddr;
+  /**
+   * As {@link translate}, with the bytes from there to the end of the (large) page: they lie together in memory too. For who reads much.
+   */
+  extent?(address: Vaddr): { readonly paddr: Paddr; readonly bytes: number };
 }
 
 const CACHED_TRANSLATIONS = 16384;

@@ -19,6 +19,8 @@ export class PageTables implements AddressSpace {
   readonly #top: number;
   /** Upper half (bits 32..51) of the physical address mask, without the encryption bit of AMD SME. */
   readonly #highMask: number;
+  /** Bytes of the page that the last translation ended in. */
+  #leaf = 4096;
 
   /**
    * @param top physical address of the top-level table.
@@ -52,15 +54,24 @@ export class PageTables implements AddressSpace {
         );
       }
       const frame = (entryHigh & this.#highMask) * 0x1_0000_0000 + ((entryLow & 0xfffff000) >>> 0);
-      if (level === 1) return asPaddr(frame + (low & 0xfff));
+      if (level === 1) {
+        this.#leaf = 4096;
+        return asPaddr(frame + (low & 0xfff));
+      }
       if ((level === 2 || level === 3) && (entryLow & PSE) !== 0) {
         const size = 2 ** shift;
         const inPage = low % size;
+        this.#leaf = size;
         // Bit 12 of a large page's entry is PAT, not address.
         return asPaddr(Math.floor(frame / size) * size + inPage);
       }
       table = frame;
     }
     throw new DumpError("CORRUPT", `page tables of ${hex16(address)} have no leaf`, { at: address });
+  }
+
+  extent(address: Vaddr): { paddr: Paddr; bytes: number } {
+    const paddr = this.translate(address);
+    return { paddr, bytes: this.#leaf - (paddr % this.#leaf) };
   }
 }

@@ -1,5 +1,3 @@
-import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
 import { DumpError, isDumpError } from "../../bytes/index.ts";
 import type { DumpFile } from "../../format/index.ts";
 import { DUMP_DH_COMPRESSED_INCOMPLETE, PAGE_DESC_SIZE } from "../../format/kdump/layout.ts";
@@ -9,6 +7,7 @@ import { countBits, nextBit } from "./bits.ts";
 import { ChunkWorker } from "./chunk.ts";
 import { CODEC_FLAG, type SaveCodec } from "./compress.ts";
 import { selectPages } from "./select.ts";
+import { Helpers } from "./helpers.ts";
 import type { Output } from "./output.ts";
 import { allocator, CONTROL, type SharedState, storeChunks, type WorkerEnd, type WorkerStart } from "./worker.ts";
 
@@ -20,8 +19,8 @@ export interface SaveOptions {
   /** makedumpfile's dump level, 0 to 31. */
   readonly level: number;
   readonly codec: SaveCodec;
-  /** Threads in all; as many as there are CPUs unless told. */
-  readonly threads?: number;
+  /** Threads that help; without, this one does all. */
+  readonly helpers?: Helpers;
   /** Frames `[from, to)` of this file where it is one of a set (makedumpfile's --split). */
   readonly range?: readonly [from: number, to: number];
   readonly onProgress?: (label: string, done: number, total: number) => void;
@@ -121,7 +120,6 @@ class Threads {
   readonly #work: Work;
   readonly #shared: SharedState;
   readonly #control: Int32Array;
-  readonly #workers: Worker[] = [];
   readonly #ends: Promise<void>[] = [];
   #failure: DumpError | undefined;
   #problem: string | undefined;
@@ -137,15 +135,16 @@ class Threads {
     };
     this.#control = new Int32Array(this.#shared.control);
     new BigInt64Array(this.#shared.end)[0] = BigInt(work.zeroPageAt + dump.pageSize);
-    const wanted = Math.min(work.threads ?? availableParallelism(), Math.ceil(work.pages / WORTH_A_THREAD));
+    const helpers = work.helpers ?? new Helpers(1);
+    const wanted = Math.min(helpers.threads, Math.ceil(work.pages / WORTH_A_THREAD));
     // Of an output that only this thread can write to it is the writer, and others do the rest.
-    for (let i = output.path === undefined ? 0 : 1; i < Math.max(1, wanted); i++) this.#start();
+    for (let i = output.path === undefined ? 0 : 1; i < Math.max(1, wanted); i++) this.#start(helpers);
   }
 
-  #start(): void {
+  #start(helpers: Helpers): void {
     const { paths, rawBase, codec, kept, descriptorsAt, zeroPageAt } = this.#work;
     const { pageSize } = this.#dump;
-    const workerData: WorkerStart = {
+    const start: WorkerStart = {
       paths,
       rawBase,
       output: this.#output.path,
@@ -156,21 +155,24 @@ class Threads {
       zeroPageAt,
       shared: this.#shared,
     };
-    const worker = new Worker(new URL(import.meta.url.endsWith(".ts") ? "worker.ts" : "worker.js", import.meta.url), { workerData });
-    this.#workers.push(worker);
+    const worker = helpers.take();
     this.#ends.push(
       new Promise((resolve) => {
         worker.on("message", (message: WorkerEnd) => {
           if (message.kind === "failed")
             this.#fail(new DumpError("IO", `writing ${this.#output.name} failed: ${message.message}`, { cause: message }));
-          else if (message.kind === "done") this.#problem ??= message.problem;
-          else this.#take(message.offset, message.bytes);
+          else if (message.kind === "data") return this.#take(message.offset, message.bytes);
+          else this.#problem ??= message.problem;
+          // Its end is of no interest any more, and takes a while.
+          worker.unref();
+          resolve();
         });
         worker.on("error", (error: Error) => {
           this.#fail(new DumpError("IO", `writing ${this.#output.name} failed: ${error.message}`, { cause: error }));
           resolve();
         });
         worker.on("exit", () => resolve());
+        worker.postMessage(start);
       }),
     );
   }

@@ -1,4 +1,4 @@
-import { asPfn, asVaddr, isDumpError } from "../../bytes/index.ts";
+import { asPfn, asVaddr, isDumpError, type Vaddr } from "../../bytes/index.ts";
 import type { DumpFile } from "../../format/index.ts";
 import { openX86_64, Types, Vmcoreinfo } from "../../kernel/index.ts";
 import { PhysicalMemory, VirtualMemory } from "../../memory/index.ts";
@@ -37,7 +37,8 @@ export function selectPages(dump: DumpFile, level: number, present: Uint8Array, 
   if ((level & EXCLUDE_BY_CLASS) === 0) return { ramPages, counts: none, keptMore: undefined };
   try {
     const vmcoreinfo = new Vmcoreinfo(dump.vmcoreinfo ?? "");
-    const memory = new VirtualMemory(new PhysicalMemory(dump), openX86_64(new PhysicalMemory(dump), vmcoreinfo));
+    const physical = new PhysicalMemory(dump);
+    const memory = new VirtualMemory(physical, openX86_64(physical, vmcoreinfo));
     const layout = readPageLayout(vmcoreinfo, new Types(undefined, vmcoreinfo, dump.wordSize));
     const classifier = new PageClassifier(layout, level);
     const bytes = new Uint8Array(CHUNK * layout.size);
@@ -47,7 +48,7 @@ export function selectPages(dump: DumpFile, level: number, present: Uint8Array, 
         const pages = Math.min(CHUNK, count - at);
         const into = bytes.subarray(0, pages * layout.size);
         // A section may reach beyond RAM, and its struct pages then are nowhere.
-        unread += readStructPages(memory, address + BigInt(at * layout.size), into, layout.size);
+        unread += readStructPages(dump, memory, address + BigInt(at * layout.size), into, layout.size);
         classifier.run(new Uint32Array(bytes.buffer, 0, into.length / 4), pfn + at, pages, kept, 0);
       }
     }
@@ -62,19 +63,47 @@ export function selectPages(dump: DumpFile, level: number, present: Uint8Array, 
   }
 }
 
-/** Reads struct pages; those that are not there come as zeros, which is no class. Returns how many. */
-function readStructPages(memory: VirtualMemory, address: bigint, into: Uint8Array, size: number): number {
-  if (memory.tryRead(asVaddr(address), into)) return 0;
-  // Page by page: a struct page never crosses one, since its size divides 4096 or the map is read in whole ones.
-  const PAGE = 4096;
+/** The page array is read in pages of this where it is not mapped with larger ones. */
+const PAGE = 4096;
+
+/**
+ * Reads struct pages; those that are not there come as zeros, which is no class. Returns how many. The kernel maps the array with large
+ * pages: what lies together in memory is read together.
+ */
+function readStructPages(dump: DumpFile, memory: VirtualMemory, address: bigint, into: Uint8Array, size: number): number {
   let unread = 0;
-  for (let at = 0; at < into.length; at += PAGE) {
-    const part = into.subarray(at, Math.min(into.length, at + PAGE));
-    if (memory.tryRead(asVaddr(address + BigInt(at)), part)) continue;
-    part.fill(0);
-    unread += part.length / size;
+  for (let at = 0; at < into.length;) {
+    const from = asVaddr(address + BigInt(at));
+    const got = readTogether(dump, memory, from, into.subarray(at));
+    if (got > 0) {
+      at += got;
+      continue;
+    }
+    const length = Math.min(PAGE - Number(from % BigInt(PAGE)), into.length - at);
+    const part = into.subarray(at, at + length);
+    if (!memory.tryRead(from, part)) {
+      part.fill(0);
+      unread += length / size;
+    }
+    at += length;
   }
   return unread;
+}
+
+/** Reads whole frames from `address` on, as far as they lie together in memory and in the file. Returns bytes; 0 where that cannot be. */
+function readTogether(dump: DumpFile, memory: VirtualMemory, address: Vaddr, into: Uint8Array): number {
+  const { pageSize } = dump;
+  const { space } = memory;
+  if (!dump.readRun || !space.extent) return 0;
+  try {
+    const { paddr, bytes } = space.extent(address);
+    const pages = Math.floor(Math.min(bytes, into.length) / pageSize);
+    if (paddr % pageSize !== 0 || pages === 0) return 0;
+    return dump.readRun(asPfn(paddr / pageSize), pages, into.subarray(0, pages * pageSize)) * pageSize;
+  } catch (error) {
+    if (!isDumpError(error)) throw error;
+    return 0;
+  }
 }
 
 /** Calls back with ranges of stored frames. */

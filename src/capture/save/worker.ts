@@ -1,5 +1,5 @@
 import { openSync, writeSync } from "node:fs";
-import { isMainThread, parentPort, workerData } from "node:worker_threads";
+import { isMainThread, parentPort } from "node:worker_threads";
 import { openDump } from "../../format/index.ts";
 import { type Chunk, ChunkWorker, type PageSink } from "./chunk.ts";
 import type { SaveCodec } from "./compress.ts";
@@ -121,4 +121,5 @@ async function main(start: WorkerStart): Promise<void> {
   }
 }
 
-if (!isMainThread) void main(workerData as WorkerStart);
+// The start comes later than the thread: until then it loads what it needs.
+if (!isMainThread) parentPort!.once("message", (start: WorkerStart) => void main(start));

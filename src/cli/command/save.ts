@@ -5,6 +5,7 @@ import {
   fileOutput,
   flattenedOutput,
   forecast,
+  Helpers,
   isFull,
   type Output,
   quickLog,
@@ -43,6 +44,8 @@ export async function run(context: Context, args: Args<"save">): Promise<number>
           : "save needs the dump and the file to write: lastwords save vmcore out",
     );
   }
+  // First of all: while the dump is opened they load what they need.
+  const helpers = args.dryRun || args.dumpDmesg || args.elf ? undefined : new Helpers(args.numThreads);
   const { dump, problems } = await openDump([source!], {
     onProgress: context.progress,
     ...(args.rawBase === undefined ? {} : { rawBase: args.rawBase }),
@@ -51,8 +54,9 @@ export async function run(context: Context, args: Args<"save">): Promise<number>
     for (const problem of [...problems, ...dump.problems]) context.note(problem.message);
     if (args.dumpDmesg) return saveDmesg(dump, outputs[0]!, args.force);
     if (args.dryRun) return dryRun(context, dump, args, levels);
-    return await saveAt(context, dump, source!, outputs, args, levels);
+    return await saveAt(context, dump, source!, outputs, args, levels, helpers);
   } finally {
+    helpers?.close();
     dump.close();
     context.stats.bytesRead += readStats.bytes;
   }
@@ -80,6 +84,7 @@ async function saveAt(
   outputs: readonly string[],
   args: Args<"save">,
   levels: readonly number[],
+  helpers: Helpers | undefined,
 ): Promise<number> {
   const codec = codecOf(args);
   const base = outputs[0];
@@ -94,7 +99,7 @@ async function saveAt(
     ...(args.rawBase === undefined ? {} : { rawBase: args.rawBase }),
     level,
     codec,
-    ...(args.numThreads === undefined ? {} : { threads: args.numThreads }),
+    ...(helpers ? { helpers } : {}),
     onProgress: context.progress,
   });
   const started = performance.now();

@@ -1,0 +1,40 @@
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+
+/**
+ * Threads that wait for work. To start one takes longer than many a dump: they are started before it is known what there is to do, and
+ * load their code meanwhile.
+ */
+export class Helpers {
+  readonly #idle: Worker[] = [];
+
+  /** @param threads in all, with the one that calls. */
+  constructor(threads: number = availableParallelism()) {
+    for (let i = 1; i < threads; i++) this.#idle.push(startWorker());
+  }
+
+  /** A thread that waits for its start message; a new one where none is left. */
+  take(): Worker {
+    const worker = this.#idle.pop() ?? startWorker();
+    worker.ref();
+    return worker;
+  }
+
+  /** How many were asked for, with the one that calls. */
+  get threads(): number {
+    return this.#idle.length + 1;
+  }
+
+  /** Ends those that were not needed. */
+  close(): void {
+    for (const worker of this.#idle.splice(0)) void worker.terminate();
+  }
+}
+
+function startWorker(): Worker {
+  // Sources run as they are under test.
+  const file = import.meta.url.endsWith(".ts") ? "worker.ts" : "worker.js";
+  const worker = new Worker(new URL(file, import.meta.url));
+  worker.unref();
+  return worker;
+}
