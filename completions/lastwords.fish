@@ -166,6 +166,8 @@ complete -c lastwords -n '__lastwords_command save' -s f -l force -d 'Replace fi
 complete -c lastwords -n '__lastwords_command save' -l num-threads -x -d 'Threads'
 complete -c lastwords -n '__lastwords_command save' -l dry-run -d 'Write nothing'
 complete -c lastwords -n '__lastwords_command save' -l dump-dmesg -d 'Write only the kernel\'s log, as text'
+complete -c lastwords -n '__lastwords_command save' -l collectors -r -F -d 'Run the collectors of DIR for device dumps'
+complete -c lastwords -n '__lastwords_command save' -l no-device-dumps -d 'Do not ask the hardware'
 complete -c lastwords -n '__lastwords_command save' -l no-check -d 'Do not open the dump again at the end'
 complete -c lastwords -n '__lastwords_command save' -l no-light -d 'Do not write log, notes and device dumps beside it'
 complete -c lastwords -n '__lastwords_command save' -l raw-base -x -d 'Read VMCORE as a raw memory image whose first byte has this address'

@@ -475,6 +475,7 @@ export const commands = {
     description: [
       "VMCORE is `/proc/vmcore` in a capture kernel, or any dump that `lastwords report` reads; a kdump file can be filtered again. Pages are classed by the dumped kernel's own page array, found through its VMCOREINFO; of a kernel whose layout is not understood more is kept, never less, and it is said.",
       "The light evidence is written and synced first, beside OUT: the log, the ELF notes and device dumps. The dump grows as `OUT-incomplete`, readable as far as it got, and is renamed at the end. Then it is opened again, and what is inside is said (`--no-check` leaves that out).",
+      "From `/proc/vmcore`, device dumps are made before anything else: PCI configuration, devcoredumps, an e1000's registers, and what the collectors in `/etc/lastwords/collectors.d` bring. They become notes, as those that drivers make; see docs/device-dumps.md.",
       "The level is the sum of what to leave out: 1 zero pages, 2 page cache, 4 page cache with private data, 8 user pages, 16 free pages. Several, as `-d 1,31`, are tried in turn when the disk is full. Pages are compressed with zstd unless told: crash from 8.0.0 and makedumpfile from 1.7.0 on read that where they were built with it.",
     ],
     operands: {
@@ -511,6 +512,12 @@ export const commands = {
       "num-threads": { type: "int", value: "N", min: 1, max: 256, about: "Threads; as many as there are CPUs unless told." },
       "dry-run": { type: "flag", about: "Write nothing; forecast size and time for each level." },
       "dump-dmesg": { type: "flag", about: "Write only the kernel's log, as text." },
+      collectors: {
+        type: "file",
+        value: "DIR",
+        about: "Run the collectors of DIR for device dumps; `/etc/lastwords/collectors.d` where VMCORE is `/proc/vmcore`.",
+      },
+      "no-device-dumps": { type: "flag", about: "Do not ask the hardware." },
       "no-check": { type: "flag", about: "Do not open the dump again at the end." },
       "no-light": { type: "flag", about: "Do not write log, notes and device dumps beside it." },
       "raw-base": { type: "paddr", value: "ADDRESS", about: "Read VMCORE as a raw memory image whose first byte has this address." },

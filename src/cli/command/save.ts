@@ -2,11 +2,14 @@ import { existsSync, fsyncSync, openSync, closeSync, renameSync, statSync, write
 import { dirname } from "node:path";
 import {
   checkDump,
+  collectDeviceDumps,
   fileOutput,
   flattenedOutput,
   forecast,
   Helpers,
   isFull,
+  MergedVmcore,
+  openVmcore,
   type Output,
   quickLog,
   rearrange,
@@ -19,7 +22,8 @@ import {
   syncFolder,
 } from "../../capture/index.ts";
 import { DumpError, isDumpError } from "../../bytes/index.ts";
-import { type DumpFile, openDump, readStats, reason } from "../../format/index.ts";
+import { readStorages } from "../../evidence/index.ts";
+import { type DumpFile, FileSource, openDump, openSources, readStats, reason } from "../../format/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { UsageError } from "../parse.ts";
 import type { Args, Context } from "../table.ts";
@@ -46,10 +50,7 @@ export async function run(context: Context, args: Args<"save">): Promise<number>
   }
   // First of all: while the dump is opened they load what they need.
   const helpers = args.dryRun || args.dumpDmesg || args.elf ? undefined : new Helpers(args.numThreads);
-  const { dump, problems } = await openDump([source!], {
-    onProgress: context.progress,
-    ...(args.rawBase === undefined ? {} : { rawBase: args.rawBase }),
-  });
+  const { dump, problems } = await open(context, source!, args);
   try {
     for (const problem of [...problems, ...dump.problems]) context.note(problem.message);
     if (args.dumpDmesg) return saveDmesg(dump, outputs[0]!, args.force);
@@ -60,6 +61,50 @@ export async function run(context: Context, args: Args<"save">): Promise<number>
     dump.close();
     context.stats.bytesRead += readStats.bytes;
   }
+}
+
+/**
+ * Opens the source. In a capture kernel the hardware is asked first, before anything else touches it: what collectors bring is among the
+ * notes from then on.
+ */
+async function open(
+  context: Context,
+  source: string,
+  args: Args<"save">,
+): Promise<{ dump: DumpFile; problems: readonly { message: string }[] }> {
+  const collect = !args.noDeviceDumps && (source === "/proc/vmcore" || args.collectors !== undefined);
+  if (!collect || args.dryRun || args.dumpDmesg) {
+    return openDump([source], { onProgress: context.progress, ...(args.rawBase === undefined ? {} : { rawBase: args.rawBase }) });
+  }
+  const { dumps, lost } = await collectDeviceDumps(args.collectors === undefined ? {} : { directory: args.collectors });
+  for (const { name, reason: why } of lost) context.note(`device dump ${name} is lost: ${why}`);
+  if (dumps.length > 0) context.note(`${dumps.length} device dumps were made`);
+  return { dump: openSources([new MergedVmcore(openVmcore(source), dumps)]), problems: [] };
+}
+
+/** Regions of reserved memory that hold records: they are small, and the next kernel may write over them. */
+async function reservedRegions(context: Context): Promise<{ suffix: string; what: string; bytes: Uint8Array }[]> {
+  const regions: { suffix: string; what: string; bytes: Uint8Array }[] = [];
+  try {
+    const set = await readStorages(["/dev/mem"], {});
+    const memory = new FileSource("/dev/mem", 2 ** 52);
+    for (const { backend, address, size } of set.storages) {
+      if (address === undefined || size === undefined) continue;
+      const bytes = new Uint8Array(size);
+      memory.read(address, bytes);
+      regions.push({
+        suffix: `${backend}-0x${address.toString(16)}.bin`,
+        what: `the ${backend} region at 0x${address.toString(16)}`,
+        bytes,
+      });
+    }
+    memory.close();
+    set.close();
+  } catch (error) {
+    if (!isDumpError(error)) throw error;
+    context.note(`reserved memory is not looked at: ${error.message}`);
+  }
+  return regions;
 }
 
 function levelsOf(text: string): number[] {
@@ -90,7 +135,7 @@ async function saveAt(
   const base = outputs[0];
   if (!args.force) for (const path of outputs) if (existsSync(path)) throw new DumpError("IO", `${path} is there already; -f replaces it`);
   if (base !== undefined && !args.noLight) {
-    const light = saveLight(dump, base, []);
+    const light = saveLight(dump, base, args.paths[0] === "/proc/vmcore" ? await reservedRegions(context) : []);
     for (const problem of light.problems) context.note(problem);
     for (const { path, what, size } of light.files) context.note(`${what}: ${path}, ${formatBytes(size)}`);
   }
