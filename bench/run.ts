@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { writeHugeDump } from "./huge-dump.ts";
 import { compare, type Contender, type Figures, memoryMethod } from "./measure.ts";
 import { Peers } from "./peers.ts";
+import { measureRecord, type RecordFigures } from "./record.ts";
 import { writeDumpWithRegion, writeRegion } from "./region.ts";
 
 const USAGE = `npm run bench -- [--dump PATH]... [--vmlinux PATH] [--chroot DIR] [--runs N] [--no-huge] [--scan PATH] [--json] [--check]
@@ -207,6 +208,27 @@ async function benchPstore(dump: string | undefined): Promise<void> {
   });
 }
 
+/** The recorder, with what a tty writes at full speed. */
+async function benchRecord(): Promise<void> {
+  const name = "lastwords record of tty writes into a ring of 256 KiB";
+  print(`\n${name}`);
+  for (const [ecc, words, megabytes, limit] of [
+    [0, "ECC off", 100, 20],
+    [1, "ECC on", 30, 5],
+  ] as const) {
+    const results: RecordFigures[] = [];
+    for (let i = 0; i < runs; i++) results.push(await measureRecord(lastwords, ecc, megabytes));
+    const median = (of: (figures: RecordFigures) => number): number => results.map(of).sort((a, b) => a - b)[results.length >> 1]!;
+    const rate = median((figures) => figures.rate);
+    const peak = median((figures) => figures.peakMB);
+    const first = median((figures) => figures.firstByteSeconds);
+    print(`  ${words.padEnd(8)} ${rate.toFixed(0).padStart(5)} MB/s, peak ${peak.toFixed(1)} MB, first byte after ${first.toFixed(2)} s`);
+    goal(`${name}, ${words}`, rate, limit, "MB/s", true);
+    goal(`${name}, ${words}: peak memory`, peak, 64, "MB");
+    goal(`${name}, ${words}: first byte`, first, 1, "s");
+  }
+}
+
 // Temporary copies of dumps are large: they go when somebody loses patience, too.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
 execFileSync(process.execPath, ["tools/build.ts"], { stdio: ["ignore", values.json ? "ignore" : "inherit", "inherit"] });
@@ -221,6 +243,7 @@ process.on("exit", () => peers.close());
 for (const dump of values.dump ?? standard.slice(0, 1)) await benchDump(dump, peers);
 if (!values["no-huge"]) for (const tebibytes of [1, 16]) await benchHuge(tebibytes);
 await benchPstore([values.scan, "../lab/dumps/6.1-sysrq/vmcore"].find((path) => path !== undefined && existsSync(path)));
+await benchRecord();
 
 print("\ngoals");
 for (const { met, what, value, limit, unit, atLeast } of goals)

@@ -33,7 +33,7 @@ export class ReedSolomon {
   /** Multiples of the generator's lower coefficients, highest power first: row f is f * g. */
   readonly #rows: Uint8Array;
   /** The same as four 32-bit words a row, for the common nroots of 16. */
-  readonly #words: Uint32Array | undefined;
+  readonly #words: Int32Array | undefined;
   readonly #remainder: Uint8Array;
 
   /** @param nroots 1 to 127 inclusive: ramoops adds them to blocks of 128. @throws BAD_ARGUMENT outside. */
@@ -56,7 +56,7 @@ export class ReedSolomon {
     for (let f = 1; f < 256; f++) for (let j = 0; j < nroots; j++) this.#rows[f * nroots + j] = multiply(f, generator[j + 1]!);
     if (nroots === 16) {
       const view = new DataView(this.#rows.buffer);
-      this.#words = Uint32Array.from({ length: 1024 }, (_, i) => view.getUint32(i * 4, false));
+      this.#words = Int32Array.from({ length: 1024 }, (_, i) => view.getUint32(i * 4, false));
     }
   }
 
@@ -69,7 +69,7 @@ export class ReedSolomon {
     else this.#encodeAny(data, offset, length, parity, at);
   }
 
-  #encode16(data: Uint8Array, offset: number, length: number, parity: Uint8Array, at: number, words: Uint32Array): void {
+  #encode16(data: Uint8Array, offset: number, length: number, parity: Uint8Array, at: number, words: Int32Array): void {
     let a = 0;
     let b = 0;
     let c = 0;

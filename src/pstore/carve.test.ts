@@ -1,7 +1,7 @@
+import { decodeLatin1, encodeLatin1 } from "../bytes/index.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { carveText, isText, textShare } from "./carve.ts";
-import { decodeLatin1, encodeLatin1 } from "./latin1.ts";
 
 const carve = (text: string): string | undefined => {
   const carved = carveText(encodeLatin1(text));

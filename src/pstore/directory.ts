@@ -1,4 +1,4 @@
-import { decodeLatin1 } from "./latin1.ts";
+import { decodeLatin1 } from "../bytes/index.ts";
 import type { DecompressPayload } from "./payload.ts";
 import { parseReasonLine } from "./reason.ts";
 import { type EccReport, type PstoreRecord, type RecordTime, recordType, type RecordType } from "./record.ts";

@@ -1,7 +1,7 @@
+import { encodeLatin1 } from "../bytes/index.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatRecordHeader, parseRecordHeader } from "./dmesg.ts";
-import { encodeLatin1 } from "./latin1.ts";
 
 const parse = (text: string): ReturnType<typeof parseRecordHeader> => parseRecordHeader(encodeLatin1(text));
 

@@ -1,4 +1,4 @@
-import { decodeLatin1 } from "./latin1.ts";
+import { decodeLatin1 } from "../bytes/index.ts";
 import type { RecordTime } from "./record.ts";
 
 /** First line of a ramoops dmesg record, parsed. */

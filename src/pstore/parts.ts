@@ -1,4 +1,4 @@
-import { encodeLatin1 } from "./latin1.ts";
+import { encodeLatin1 } from "../bytes/index.ts";
 import { parseReasonLine } from "./reason.ts";
 import type { PstoreRecord, RecordTime } from "./record.ts";
 

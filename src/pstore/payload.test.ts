@@ -1,9 +1,9 @@
+import { encodeLatin1 } from "../bytes/index.ts";
 import fc from "fast-check";
 import { deflateRawSync, deflateSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { lz4Block, writeLz4 } from "../../test/writers/lz4.ts";
 import { writeSw842 } from "../../test/writers/sw842.ts";
-import { encodeLatin1 } from "./latin1.ts";
 import { decompressPayload } from "./payload.ts";
 import type { Compression } from "./record.ts";
 

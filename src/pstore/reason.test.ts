@@ -1,6 +1,6 @@
+import { encodeLatin1 } from "../bytes/index.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { encodeLatin1 } from "./latin1.ts";
 import { parseReasonLine } from "./reason.ts";
 
 /** All that linux:kernel/printk/printk.c:kmsg_dump_reason_str and its forerunners in fs/pstore could say. */

@@ -1,4 +1,4 @@
-import { decodeLatin1 } from "./latin1.ts";
+import { decodeLatin1 } from "../bytes/index.ts";
 
 /** First line of a dump's text. */
 export interface ReasonLine {

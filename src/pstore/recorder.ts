@@ -1,4 +1,4 @@
-import { DumpError, isDumpError } from "../bytes/index.ts";
+import { DumpError, encodeLatin1, isDumpError } from "../bytes/index.ts";
 import type { Backend } from "./backend/backend.ts";
 import { formatBanner } from "./banner.ts";
 import { openBackend } from "./backend/open.ts";
@@ -11,7 +11,6 @@ import {
   type StreamName,
 } from "./frontend/frontend.ts";
 import { startFrontend } from "./frontend/start.ts";
-import { encodeLatin1 } from "./latin1.ts";
 import { type Port, PortError, problemOf, readText } from "./port.ts";
 
 /*
@@ -58,6 +57,14 @@ const GATHERED = 65536;
 interface Chunk {
   readonly bytes: Uint8Array;
   readonly record: Uint8Array | undefined;
+}
+
+/** Text of one stream that waits for the end of the turn. Its buffer is used again and again: garbage of megabytes a second would pile up. */
+interface Gathered {
+  readonly buffer: Uint8Array;
+  size: number;
+  /** Pieces of the buffer, one for each record and one for what came between them. */
+  pieces: { from: number; to: number; readonly record: Uint8Array | undefined }[];
 }
 
 /** One backend with what it missed. */
@@ -249,7 +256,7 @@ export class Recorder {
   readonly #port: Port;
   readonly #targets: Target[] = [];
   readonly #running: RunningFrontend[] = [];
-  readonly #gathered: Map<StreamName, { chunks: Chunk[]; size: number }> = new Map();
+  readonly #gathered: Map<StreamName, Gathered> = new Map();
   readonly #onStatus: (status: Status) => void;
   #flushing = false;
   #stopped = false;
@@ -316,11 +323,19 @@ export class Recorder {
   /** Keeps pieces until the turn is over: stores are dear where parity is computed for each, or a device waited for. */
   #gather(stream: StreamName, bytes: Uint8Array, record?: Uint8Array): void {
     let gathered = this.#gathered.get(stream);
-    if (!gathered) this.#gathered.set(stream, (gathered = { chunks: [], size: 0 }));
-    // The caller's buffer is used again.
-    gathered.chunks.push({ bytes: bytes.slice(), record: record?.slice() });
-    gathered.size += bytes.length;
-    if (gathered.size >= GATHERED) return this.#flush();
+    if (!gathered) this.#gathered.set(stream, (gathered = { buffer: new Uint8Array(GATHERED), size: 0, pieces: [] }));
+    for (let at = 0; at < bytes.length;) {
+      if (gathered.size === GATHERED) this.#flush();
+      const part = bytes.subarray(at, at + GATHERED - gathered.size);
+      const from = gathered.size;
+      gathered.buffer.set(part, from);
+      gathered.size += part.length;
+      const last = gathered.pieces.at(-1);
+      if (last && last.record === undefined && record === undefined) last.to = gathered.size;
+      // The caller's buffer is used again. Of a message cut in two, the first part has the record.
+      else gathered.pieces.push({ from, to: gathered.size, record: at === 0 ? record?.slice() : undefined });
+      at += part.length;
+    }
     if (this.#flushing) return;
     this.#flushing = true;
     void Promise.resolve().then(() => this.#flush());
@@ -328,18 +343,14 @@ export class Recorder {
 
   #flush(): void {
     this.#flushing = false;
-    const gathered = [...this.#gathered];
-    this.#gathered.clear();
-    for (const [stream, { chunks, size }] of gathered) {
-      const all = chunks.length === 1 ? chunks[0]!.bytes : new Uint8Array(size);
-      if (chunks.length > 1) {
-        let at = 0;
-        for (const { bytes } of chunks) {
-          all.set(bytes, at);
-          at += bytes.length;
-        }
-      }
-      for (const target of this.#targets) if (target.wants(stream)) target.write(stream, chunks, all);
+    for (const [stream, gathered] of this.#gathered) {
+      const { buffer, size } = gathered;
+      if (size === 0) continue;
+      const chunks = gathered.pieces.map(({ from, to, record }): Chunk => ({ bytes: buffer.subarray(from, to), record }));
+      // First: what a backend's failure adds to this stream comes behind it.
+      gathered.size = 0;
+      gathered.pieces = [];
+      for (const target of this.#targets) if (target.wants(stream)) target.write(stream, chunks, buffer.subarray(0, size));
     }
   }
 

@@ -1,6 +1,4 @@
-import { spawnSync } from "node:child_process";
-import { createSocket } from "node:dgram";
-import { lookup } from "node:dns";
+import type { lookup } from "node:dns";
 import {
   closeSync,
   constants,
@@ -16,9 +14,15 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { createConnection, createServer, isIP, isIPv6, type Server, Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import { getSystemErrorMessage } from "node:util";
 import { type OpenMode, type Port, PortError } from "../pstore/port.ts";
+
+/** Modules of Node that not every recorder needs: each is a megabyte or two of memory. */
+const net = (): typeof import("node:net") => process.getBuiltinModule("node:net");
+const dns = (): typeof import("node:dns") => process.getBuiltinModule("node:dns");
+const dgram = (): typeof import("node:dgram") => process.getBuiltinModule("node:dgram");
+const childProcess = (): typeof import("node:child_process") => process.getBuiltinModule("node:child_process");
 
 /*
  * No descriptor blocks here. Node reads a blocking one in its thread pool, where nothing can call the read off: with one
@@ -223,7 +227,7 @@ class FifoReader {
   constructor(fd: number, path: string, length: number) {
     // Half open: else the socket would close the descriptor on its own at the end, and its number may be another file's
     // by the time the caller closes it.
-    this.#socket = new Socket({
+    this.#socket = new (net().Socket)({
       fd,
       allowHalfOpen: true,
       onread: { buffer: new Uint8Array(length), callback: (length, bytes) => this.#take(bytes.subarray(0, length)) },
@@ -295,7 +299,7 @@ function makeFifo(path: string): void {
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (there?.isFIFO() === true) return;
   if (there !== undefined) throw portError("EEXIST", "make FIFO", path, "something else is there");
-  const child = spawnSync("mkfifo", ["-m", "0622", path], { encoding: "utf8" });
+  const child = childProcess().spawnSync("mkfifo", ["-m", "0622", path], { encoding: "utf8" });
   if (child.error !== undefined)
     throw portError((child.error as NodeJS.ErrnoException).code ?? "EIO", "make FIFO", path, "mkfifo does not run");
   if (child.status !== 0) throw portError("EIO", "make FIFO", path, child.stderr.trim());
@@ -303,7 +307,7 @@ function makeFifo(path: string): void {
 
 function listen(path: string, onBytes: (bytes: Uint8Array) => void, onEnd: (error: PortError) => void): () => void {
   const open = new Set<Socket>();
-  const server: Server = createServer((socket) => {
+  const server: Server = net().createServer((socket) => {
     open.add(socket);
     socket.on("data", onBytes);
     socket.on("error", () => {}); // a writer that died; what it wrote has arrived
@@ -322,7 +326,7 @@ function listen(path: string, onBytes: (bytes: Uint8Array) => void, onEnd: (erro
     server.on("error", fail);
     if (error.code !== "EADDRINUSE") return fail(error);
     // A recorder that was killed leaves its socket behind: only one where somebody answers is in use.
-    const probe = createConnection(path, () => {
+    const probe = net().createConnection(path, () => {
       probe.destroy();
       fail(error);
     });
@@ -366,17 +370,17 @@ function drainSocket(socket: Socket, onBytes: (bytes: Uint8Array) => void): void
 }
 
 function datagrams(host: string, port: number, onError: (error: PortError) => void): { send(bytes: Uint8Array): void; close(): void } {
-  let address = isIP(host) === 0 ? undefined : host;
+  let address = net().isIP(host) === 0 ? undefined : host;
   // Answered at once, a datagram goes out before send() returns, and close() or the process's end loses none.
   const find: typeof lookup = ((name: string, options: object, done: (error: Error | null, address: string, family: number) => void) => {
-    if (isIP(name) !== 0) return done(null, name, isIP(name));
+    if (net().isIP(name) !== 0) return done(null, name, net().isIP(name));
     if (address !== undefined) return done(null, address, 4);
-    lookup(name, { ...options, all: false }, (error, found, family) => {
+    dns().lookup(name, { ...options, all: false }, (error, found, family) => {
       if (!error) address = found;
       done(error, found, family);
     });
   }) as typeof lookup;
-  const socket = createSocket({ type: isIPv6(host) ? "udp6" : "udp4", lookup: find });
+  const socket = dgram().createSocket({ type: net().isIPv6(host) ? "udp6" : "udp4", lookup: find });
   let closed = false;
   let waiting = 0;
   let ended = false;

@@ -59,7 +59,7 @@ describe("bash", () => {
       ["read", "--color", "="],
       ["auto", "always", "never"],
     ],
-    [["help", "c"], ["completion"]],
+    [["help", "c"], ["check", "completion"]],
     [
       ["completion", ""],
       ["bash", "zsh", "fish"],
@@ -109,7 +109,7 @@ describe.skipIf(!installed("fish"))("fish", () => {
     ["lastwords bt vm", ["vmcore"]],
     ["lastwords notes --extract vm", []],
     ["lastwords notes --output vm", ["vmcore"]],
-    ["lastwords help c", ["completion"]],
+    ["lastwords help c", ["check", "completion"]],
     ["lastwords completion ", ["bash", "fish", "zsh"]],
   ])("%s", (line, expected) => {
     const script = `${completionScript("fish")}\ncomplete -C ${JSON.stringify(line)}`;

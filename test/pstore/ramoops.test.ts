@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MemorySource } from "../../src/bytes/index.ts";
-import { decodeLatin1 } from "../../src/pstore/latin1.ts";
+import { decodeLatin1 } from "../../src/bytes/latin1.ts";
 import { decompressPayload } from "../../src/pstore/payload.ts";
 import { completeLayout, findRamoopsRegions, findZoneHeads, inferLayouts } from "../../src/pstore/ramoops/infer.ts";
 import { describeLayout, type RamoopsSizes, ramoopsZones } from "../../src/pstore/ramoops/layout.ts";

@@ -10,7 +10,7 @@ import type { Backend } from "../../src/pstore/backend/backend.ts";
 import { openBackend } from "../../src/pstore/backend/open.ts";
 import { fragments } from "../../src/pstore/backend/udp.ts";
 import type { FrontendRecord, StreamName } from "../../src/pstore/frontend/frontend.ts";
-import { decodeLatin1, encodeLatin1 } from "../../src/pstore/latin1.ts";
+import { decodeLatin1, encodeLatin1 } from "../../src/bytes/latin1.ts";
 import { readChangli } from "../../src/pstore/memconsole/changli.ts";
 import { decompressPayload } from "../../src/pstore/payload.ts";
 import { type Port, PortError } from "../../src/pstore/port.ts";

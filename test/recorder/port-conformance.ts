@@ -1,4 +1,4 @@
-import { decodeLatin1, encodeLatin1 } from "../../src/pstore/latin1.ts";
+import { decodeLatin1, encodeLatin1 } from "../../src/bytes/latin1.ts";
 import { type Port, PortError, readText } from "../../src/pstore/port.ts";
 
 /*

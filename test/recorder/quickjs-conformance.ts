@@ -1,5 +1,5 @@
 import * as std from "std";
-import { encodeLatin1 } from "../../src/pstore/latin1.ts";
+import { encodeLatin1 } from "../../src/bytes/latin1.ts";
 import { quickjsPort } from "../../src/recorder/quickjs-port.ts";
 import { checkPort } from "./port-conformance.ts";
 

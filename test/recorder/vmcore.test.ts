@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import type { FrontendRecord, FrontendSink } from "../../src/pstore/frontend/frontend.ts";
 import { readCrashedLog, startVmcoreFrontend } from "../../src/pstore/frontend/vmcore.ts";
-import { decodeLatin1 } from "../../src/pstore/latin1.ts";
+import { decodeLatin1 } from "../../src/bytes/latin1.ts";
 import { PortError } from "../../src/pstore/port.ts";
 import { nodePort } from "../../src/recorder/node-port.ts";
 import { FaultyPort } from "./faulty-port.ts";

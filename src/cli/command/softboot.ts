@@ -1,4 +1,4 @@
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DumpError, hex } from "../../bytes/index.ts";
 import {
@@ -10,6 +10,7 @@ import {
   type MemoryRange,
   parseCrashdump,
   physicalAddress,
+  ramParameters,
   readMemoryMap,
   type ResidentDump,
   reusableMemory,
@@ -98,7 +99,9 @@ function stage1(context: Context, args: SoftbootArgs): number {
         );
       for (const note of result.notes) context.note(note);
       if (result.pagesUnreadable > 0) context.note(`${result.pagesUnreadable} pages could not be read from ${args.vmcore}`);
-      const parameters = [`crashdump=${hex(result.crashdump)}`, ...result.memmap];
+      // The next kernel knows the capture kernel's memory only. A dump that lacks pages does not tell what else there is.
+      const ram = own ? ramParameters(order.ranges) : [];
+      const parameters = [`crashdump=${hex(result.crashdump)}`, ...result.memmap, ...ram];
       if (args.json) context.out.write(`${JSON.stringify({ schema: "lastwords-softboot-1", ...result, parameters })}\n`);
       else {
         context.out.line(parameters.join(" "));
@@ -141,8 +144,8 @@ function parseRegion(text: string): MemoryRange {
 
 // ------------------------------------------------------------------------------------------------------------- stage 2
 
-/** Opens the dump that the kernel's command line names. */
-function resident(context: Context, args: SoftbootArgs, memory: MemoryFile): ResidentDump {
+/** Opens the dump that the kernel's command line names. @param isWritten that it is wanted to be cleared only: damage is of no interest. */
+function resident(context: Context, args: SoftbootArgs, memory: MemoryFile, isWritten = false): ResidentDump {
   const isDevice = args.memory === "/dev/mem";
   const named = args.crashdump === undefined ? undefined : parseCrashdump(`crashdump=${args.crashdump}`);
   if (args.crashdump !== undefined && named === undefined)
@@ -161,6 +164,7 @@ function resident(context: Context, args: SoftbootArgs, memory: MemoryFile): Res
     const where = crashdump === undefined ? args.memory : `${hex(physicalAddress(BigInt(crashdump)) ?? crashdump)} of ${args.memory}`;
     throw new DumpError("NOT_STORED", `there is no dump at ${where}${isDevice ? "; was the memory kept with memmap=?" : ""}`);
   }
+  if (isWritten) return found;
   for (const problem of found.problems) context.note(problem.message);
   if (found.truncated) context.note("the dump does not have all pages: there was no room for more");
   return found;
@@ -190,7 +194,7 @@ async function save(context: Context, args: SoftbootArgs): Promise<number> {
     let dump: ResidentDump | undefined;
     const isStaged = existsSync(staged);
     try {
-      dump = resident(context, args, memory);
+      dump = resident(context, args, memory, isStaged);
     } catch (error) {
       if (!isStaged) throw error;
     }
@@ -227,11 +231,9 @@ async function save(context: Context, args: SoftbootArgs): Promise<number> {
       context.note(`${formatBytes(dump.frames.length * 4096)} of memory cleared; the next boot may do without memmap= and crashdump=`);
     }
     context.out.line(folder);
-    const whole =
-      log === exitCode.good &&
-      (told === exitCode.good || told === exitCode.partial) &&
-      !(dump && (dump.problems.length > 0 || dump.truncated));
-    return whole ? exitCode.good : exitCode.partial;
+    const whole = isStaged || (dump !== undefined && dump.problems.length === 0 && !dump.truncated);
+    const explained = log === exitCode.good && (told === exitCode.good || told === exitCode.partial);
+    return whole && explained ? exitCode.good : exitCode.partial;
   } finally {
     memory.close();
   }
@@ -269,6 +271,8 @@ function writeDump(context: Context, dump: ResidentDump, path: string): void {
         },
         context.progress,
       );
+      // The memory is cleared when this is done: it must be on the disk.
+      fsyncSync(fd);
     } finally {
       closeSync(fd);
     }

@@ -1,7 +1,6 @@
-import { DumpError } from "../../bytes/index.ts";
+import { DumpError, encodeLatin1 } from "../../bytes/index.ts";
 import type { FrontendRecord, StreamName } from "../frontend/frontend.ts";
 import { MemconsoleWriter } from "../memconsole/write.ts";
-import { encodeLatin1 } from "../latin1.ts";
 import type { Port } from "../port.ts";
 import { parseAmount } from "../spec.ts";
 import { type Backend, refuseOtherWords, tailOf } from "./backend.ts";

@@ -1,4 +1,4 @@
-import { encodeLatin1 } from "../latin1.ts";
+import { encodeLatin1 } from "../../bytes/index.ts";
 import type { FrontendRecord, StreamName } from "../frontend/frontend.ts";
 import type { RecordType } from "../record.ts";
 import { partsOf } from "./backend.ts";

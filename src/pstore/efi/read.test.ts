@@ -1,8 +1,8 @@
+import { decodeLatin1, encodeLatin1 } from "../../bytes/index.ts";
 import { deflateRawSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { efiVariable } from "../../../test/writers/efi.ts";
-import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
 import { decompressPayload } from "../payload.ts";
 import { recordFileName } from "../record.ts";
 import { efiRecordId, formatEfiName, parseEfiName } from "./name.ts";

@@ -1,6 +1,6 @@
+import { decodeLatin1, encodeLatin1 } from "../../bytes/index.ts";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
 import { type Port, PortError } from "../port.ts";
 import type { FrontendSink } from "./frontend.ts";
 import { consoleLevel, consoleText, type KmsgOptions, parseKmsg, startKmsgFrontend } from "./kmsg.ts";

@@ -1,4 +1,4 @@
-import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
+import { decodeLatin1, encodeLatin1 } from "../../bytes/index.ts";
 import { type Port, PortError, readText } from "../port.ts";
 import { drain } from "./drain.ts";
 import type { FrontendSink, RunningFrontend } from "./frontend.ts";

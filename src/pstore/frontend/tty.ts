@@ -1,4 +1,4 @@
-import { encodeLatin1 } from "../latin1.ts";
+import { encodeLatin1 } from "../../bytes/index.ts";
 import { type Port, PortError, problemOf, readText } from "../port.ts";
 import { type EventField, type EventFormat, parseEventFormat, readField } from "./event-format.ts";
 import { type PageFormat, parsePageFormat, parseTracePage } from "./ring-buffer.ts";
@@ -67,7 +67,7 @@ const EMPTY_WAIT_MS = 8;
 /** So often in a row it may, when all is to be read. */
 const EMPTY_READS = 3;
 /** Waiting bytes beyond this are handed on at once, in the order they have. */
-const PENDING_LIMIT = 4 * 1024 * 1024;
+const PENDING_LIMIT = 256 * 1024;
 /** No kernel has more. */
 const CPU_LIMIT = 8192;
 
@@ -125,29 +125,55 @@ function* waysToProbe(nameOffset: (() => number | undefined) | undefined): Itera
   yield* others;
 }
 
-/** Events of several CPUs in the order of their times. */
+/** Text handed on at a time at most. */
+const PIECE = 65536;
+
+/** An event that waits; its text is in the merger's store. */
+interface Waiting {
+  readonly high: number;
+  readonly low: number;
+  readonly at: number;
+  readonly length: number;
+}
+
+/**
+ * Events of several CPUs in the order of their times. Their text is kept in one store that is used again: pieces of memory for each
+ * would be garbage of megabytes a second.
+ */
 export class TimeMerger {
   readonly #port: Port;
   readonly #windowMs: number;
   readonly #onBytes: (bytes: Uint8Array) => void;
-  #pending: { readonly high: number; readonly low: number; readonly bytes: Uint8Array }[] = [];
-  #pendingBytes = 0;
+  #pending: Waiting[] = [];
+  #store: Uint8Array = new Uint8Array(PIECE);
+  /** Bytes of the store that are taken. */
+  #used = 0;
+  readonly #piece: Uint8Array = new Uint8Array(PIECE);
   /** What is not newer than this goes when the timer fires. */
   #markHigh = 0;
   #markLow = 0;
   #callOff: (() => void) | undefined;
 
-  /** @param windowMs how much later than an event an older one may arrive; 0 does not wait. */
+  /**
+   * @param windowMs how much later than an event an older one may arrive; 0 does not wait.
+   * @param onBytes gets pieces that are valid during the call.
+   */
   constructor(port: Port, windowMs: number, onBytes: (bytes: Uint8Array) => void) {
     this.#port = port;
     this.#windowMs = windowMs;
     this.#onBytes = onBytes;
   }
 
-  /** Takes an event; keeps the bytes. */
+  /** Takes an event; the bytes may change afterwards. */
   push(high: number, low: number, bytes: Uint8Array): void {
-    this.#pending.push({ high, low, bytes });
-    this.#pendingBytes += bytes.length;
+    if (this.#used + bytes.length > this.#store.length) {
+      const larger = new Uint8Array(Math.max(2 * this.#store.length, this.#used + bytes.length));
+      larger.set(this.#store.subarray(0, this.#used));
+      this.#store = larger;
+    }
+    this.#store.set(bytes, this.#used);
+    this.#pending.push({ high, low, at: this.#used, length: bytes.length });
+    this.#used += bytes.length;
   }
 
   /**
@@ -157,7 +183,7 @@ export class TimeMerger {
    */
   settle(): void {
     if (this.#pending.length === 0) return;
-    if (this.#windowMs === 0 || this.#pendingBytes > PENDING_LIMIT) return this.flush();
+    if (this.#windowMs === 0 || this.#used > PENDING_LIMIT) return this.flush();
     if (this.#callOff !== undefined) return;
     this.#markHigh = 0;
     this.#markLow = 0;
@@ -186,19 +212,37 @@ export class TimeMerger {
     this.#pending.sort((a, b) => a.high - b.high || a.low - b.low);
     const found = this.#pending.findIndex(({ high, low }) => high > markHigh || (high === markHigh && low > markLow));
     const count = found === -1 ? this.#pending.length : found;
-    const going = this.#pending.slice(0, count);
-    this.#pending = this.#pending.slice(count);
-    let length = 0;
-    for (const { bytes } of going) length += bytes.length;
-    this.#pendingBytes -= length;
-    if (length === 0) return;
-    const all = new Uint8Array(length);
-    let at = 0;
-    for (const { bytes } of going) {
-      all.set(bytes, at);
-      at += bytes.length;
+    let filled = 0;
+    for (let i = 0; i < count; i++) {
+      const { at, length } = this.#pending[i]!;
+      for (let done = 0; done < length;) {
+        const part = this.#store.subarray(at + done, at + Math.min(length, done + PIECE - filled));
+        this.#piece.set(part, filled);
+        filled += part.length;
+        done += part.length;
+        if (filled < PIECE) continue;
+        this.#onBytes(this.#piece);
+        filled = 0;
+      }
     }
-    this.#onBytes(all);
+    if (filled > 0) this.#onBytes(this.#piece.subarray(0, filled));
+    this.#keep(count);
+  }
+
+  /** Moves what waits on to the beginning of the store. */
+  #keep(from: number): void {
+    const rest = this.#pending.slice(from);
+    // By place, so that nothing is overwritten before it has been moved.
+    const byPlace = rest.map((_, i) => i).sort((a, b) => rest[a]!.at - rest[b]!.at);
+    let used = 0;
+    for (const i of byPlace) {
+      const { high, low, at, length } = rest[i]!;
+      this.#store.copyWithin(used, at, at + length);
+      rest[i] = { high, low, at: used, length };
+      used += length;
+    }
+    this.#pending = rest;
+    this.#used = used;
   }
 }
 
@@ -286,14 +330,14 @@ export class TtyWriteReader {
     if (content.dataLoc) return this.#onString(high, low, at, length, nr, content);
     const bytes = Math.min(nr, event.probe.upTo, length - content.offset);
     if (bytes < nr) this.#onLost(nr - bytes, "bytes", TOO_LONG);
-    if (bytes > 0) this.#onWrite(high, low, this.#bytes.slice(at + content.offset, at + content.offset + bytes));
+    if (bytes > 0) this.#onWrite(high, low, this.#bytes.subarray(at + content.offset, at + content.offset + bytes));
   };
 
   #onString(high: number, low: number, at: number, length: number, nr: number, field: EventField): void {
     const text = this.#textOf(at, length, field);
     const bytes = Math.min(nr, text.length);
     if (bytes < nr) this.#onLost(nr - bytes, "bytes", STOPPED_AT_NUL);
-    if (bytes > 0) this.#onWrite(high, low, text.slice(0, bytes));
+    if (bytes > 0) this.#onWrite(high, low, text.subarray(0, bytes));
   }
 
   /** What a reference refers to, up to the NUL and within the event. */

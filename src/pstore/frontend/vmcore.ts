@@ -1,4 +1,4 @@
-import { asPaddr, asVaddr, DumpError, hex16, type Paddr, type Vaddr } from "../../bytes/index.ts";
+import { asPaddr, asVaddr, DumpError, encodeLatin1, hex16, type Paddr, type Vaddr } from "../../bytes/index.ts";
 import type { DumpFile } from "../../format/dump.ts";
 import { elfFormat } from "../../format/elf/read.ts";
 import { logPrefix, readLog } from "../../kernel/printk.ts";
@@ -6,7 +6,6 @@ import { Types } from "../../kernel/types.ts";
 import { Vmcoreinfo } from "../../kernel/vmcoreinfo.ts";
 import { type AddressSpace, VirtualMemory } from "../../memory/virtual.ts";
 import { PhysicalMemory } from "../../memory/physical.ts";
-import { encodeLatin1 } from "../latin1.ts";
 import type { Port } from "../port.ts";
 import type { FrontendSink, RunningFrontend } from "./frontend.ts";
 import { PortSource } from "./port-source.ts";

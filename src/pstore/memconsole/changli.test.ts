@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { changliRegion } from "../../../test/writers/memconsole.ts";
-import { type ByteSource, DumpError, MemorySource, SliceSource } from "../../bytes/index.ts";
-import { decodeLatin1 } from "../latin1.ts";
+import { type ByteSource, decodeLatin1, DumpError, MemorySource, SliceSource } from "../../bytes/index.ts";
 import { recordFileName } from "../record.ts";
 import { findChangli, readChangli } from "./changli.ts";
 

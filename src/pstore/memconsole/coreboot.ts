@@ -1,5 +1,4 @@
-import { type ByteSource, Fields } from "../../bytes/index.ts";
-import { decodeLatin1 } from "../latin1.ts";
+import { type ByteSource, decodeLatin1, Fields } from "../../bytes/index.ts";
 import type { PstoreRecord } from "../record.ts";
 import { consoleRecord, type Piece, readPiece, unroll } from "./region.ts";
 

@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { address64, cbmemConsole, corebootTable, googleMemory } from "../../../test/writers/memconsole.ts";
-import { MemorySource } from "../../bytes/index.ts";
-import { decodeLatin1 } from "../latin1.ts";
+import { decodeLatin1, MemorySource } from "../../bytes/index.ts";
 import { recordFileName } from "../record.ts";
 import { readCbmemConsole, readCorebootConsole } from "./coreboot.ts";
 import { readGoogleConsole } from "./google.ts";

@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { changliRegion, changliText } from "../../../test/writers/memconsole.ts";
-import { MemorySource } from "../../bytes/index.ts";
-import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
+import { decodeLatin1, encodeLatin1, MemorySource } from "../../bytes/index.ts";
 import type { ZoneStore } from "../ramoops/write.ts";
 import { readChangli } from "./changli.ts";
 import { DIRECT_MAP, MemconsoleWriter } from "./write.ts";

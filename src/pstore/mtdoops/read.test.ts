@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { mtdoopsDevice } from "../../../test/writers/mtdoops.ts";
-import { MemorySource } from "../../bytes/index.ts";
-import { decodeLatin1 } from "../latin1.ts";
+import { decodeLatin1, MemorySource } from "../../bytes/index.ts";
 import { recordFileName } from "../record.ts";
 import { type MtdoopsContent, type MtdoopsOptions, readMtdoops } from "./read.ts";
 

@@ -1,7 +1,6 @@
-import { type ByteSource, isDumpError } from "../../bytes/index.ts";
+import { type ByteSource, decodeLatin1, isDumpError } from "../../bytes/index.ts";
 import { isText } from "../carve.ts";
 import { parseRecordHeader } from "../dmesg.ts";
-import { decodeLatin1 } from "../latin1.ts";
 import type { RecordType } from "../record.ts";
 import type { ZoneSlot } from "../slot.ts";
 import {

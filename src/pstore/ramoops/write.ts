@@ -1,5 +1,5 @@
+import { encodeLatin1 } from "../../bytes/index.ts";
 import { formatRecordHeader } from "../dmesg.ts";
-import { encodeLatin1 } from "../latin1.ts";
 import type { RecordTime } from "../record.ts";
 import { ECC_BLOCK_SIZE, PERSISTENT_RAM_SIG, SIG, SIZE, START, ZONE_HEADER_SIZE, type ZoneGeometry, zoneGeometry } from "./layout.ts";
 import { codeOf, readZone } from "./zone.ts";
@@ -12,7 +12,7 @@ export interface ZoneStore {
 }
 
 /** No write goes to the ring in larger pieces: a cut loses the piece in progress. */
-const PIECE = 4096;
+const PIECE = 16384;
 
 /**
  * Writes one zone as the kernel does (linux:fs/pstore/ram_core.c:persistent_ram_write), in another order of stores. The kernel

@@ -1,4 +1,5 @@
-import { ReedSolomon } from "../../codec/index.ts";
+// Not through the index: the recorder has no use for the other codecs, which take memory.
+import { ReedSolomon } from "../../codec/reed-solomon.ts";
 import type { EccReport } from "../record.ts";
 import { ECC_BLOCK_SIZE, PERSISTENT_RAM_SIG, SIG, SIZE, START, ZONE_HEADER_SIZE, type ZoneGeometry, zoneGeometry } from "./layout.ts";
 

@@ -1,7 +1,6 @@
-import { type ByteSource, isDumpError } from "../../bytes/index.ts";
+import { type ByteSource, encodeLatin1, isDumpError } from "../../bytes/index.ts";
 import { carveText } from "../carve.ts";
 import { mergeFtraceLogs } from "../ftrace.ts";
-import { encodeLatin1 } from "../latin1.ts";
 import type { DecompressPayload } from "../payload.ts";
 import { parseReasonLine } from "../reason.ts";
 import type { PstoreRecord } from "../record.ts";

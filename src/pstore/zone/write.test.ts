@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { MemorySource } from "../../bytes/index.ts";
-import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
+import { decodeLatin1, encodeLatin1, MemorySource } from "../../bytes/index.ts";
 import { decompressPayload } from "../payload.ts";
 import type { ZoneStore } from "../ramoops/write.ts";
 import type { RecordType } from "../record.ts";
