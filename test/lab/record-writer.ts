@@ -1,5 +1,5 @@
 import * as std from "std";
-import { encodeLatin1 } from "../../src/pstore/latin1.ts";
+import { encodeLatin1 } from "../../src/bytes/latin1.ts";
 import { openBackend } from "../../src/pstore/backend/open.ts";
 import { readText } from "../../src/pstore/port.ts";
 import { parseConfigured } from "../../src/pstore/record-config.ts";
