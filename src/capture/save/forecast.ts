@@ -41,7 +41,8 @@ export function forecast(
     let bytes = 0;
     let sampled = 0;
     const compressing = performance.now();
-    for (let i = 0; i < SAMPLES && pages > 0; i++) {
+    const samples = pages === 0 ? 0 : SAMPLES;
+    for (let i = 0; i < samples; i++) {
       let count = 0;
       for (
         let pfn = nextBit(kept, Math.floor((maxPfn * (i + 0.5)) / SAMPLES), maxPfn);
