@@ -59,7 +59,10 @@ describe("bash", () => {
       ["read", "--color", "="],
       ["auto", "always", "never"],
     ],
-    [["help", "c"], ["check", "completion"]],
+    [
+      ["help", "c"],
+      ["check", "completion"],
+    ],
     [
       ["completion", ""],
       ["bash", "zsh", "fish"],
