@@ -1,4 +1,4 @@
-import { DumpError, encodeLatin1 } from "../../bytes/index.ts";
+import { decodeLatin1, DumpError, encodeLatin1 } from "../../bytes/index.ts";
 import type { FrontendRecord, StreamName } from "../frontend/frontend.ts";
 import { MemconsoleWriter } from "../memconsole/write.ts";
 import type { Port } from "../port.ts";
@@ -39,7 +39,7 @@ export function openMemconsole(port: Port, words: ReadonlyMap<string, string>, s
       write: (_stream, bytes) => writer.write(bytes),
       writeRecord: (record: FrontendRecord) => {
         writer.write(encodeLatin1(`-- the kernel that crashed said last (${record.reason}) --\n`));
-        writer.write(tailOf(record.text, Math.floor(writer.capacity / 2)));
+        writer.write(excerptOf(record.text, Math.floor(writer.capacity / 2)));
       },
       close: () => port.close(fd),
     };
@@ -47,4 +47,20 @@ export function openMemconsole(port: Port, words: ReadonlyMap<string, string>, s
     closeQuietly(port, fd);
     throw error;
   }
+}
+
+/** Words that say why a kernel died. */
+const LAST_WORDS = /Kernel panic - not syncing|kernel BUG at|BUG: |Oops: |general protection fault|Unable to handle kernel/g;
+
+/**
+ * What of a log is worth a few lines: its end, unless that is the registers behind a long trace and the reason stands before. Then from the
+ * reason on.
+ */
+export function excerptOf(log: Uint8Array, room: number): Uint8Array {
+  const tail = tailOf(log, room);
+  const text = decodeLatin1(log);
+  const reason = [...text.matchAll(LAST_WORDS)].at(-1)?.index;
+  if (reason === undefined || reason >= log.length - tail.length) return tail;
+  const line = text.lastIndexOf("\n", reason) + 1;
+  return log.subarray(line, line + room);
 }
