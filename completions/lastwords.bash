@@ -13,7 +13,7 @@ _lastwords() {
   fi
 
   if ((COMP_CWORD == 1)); then
-    words='report info notes dmesg ps bt mod read pstore save check record help completion --help --version'
+    words='report info notes dmesg ps bt mod read pstore save check record softboot panic-path title help completion --help --version'
     compopt +o default 2>/dev/null
     COMPREPLY=($(compgen -W "$words" -- "$current"))
     return
@@ -134,9 +134,38 @@ _lastwords() {
         --color) value='auto always never' ;;
       esac
       ;;
+    softboot)
+      options='--region --reuse --level --crashdump --dir --keep --memory --json --quiet -q --color --help -h'
+      operand='stage1 config save'
+      case $previous in
+        --region|--level|--crashdump) value='' ;;
+        --dir|--memory) value='files' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    panic-path)
+      options='--variant --cpus --faults --explain --svg --cases --oops --crash-image --post-notifiers --panic-timeout --backends --notifiers --capture --device-dumps --force-cpu --json --quiet -q --color --help -h'
+      operand=''
+      case $previous in
+        --variant) value='before-seed seed v6.1 newest all' ;;
+        --cpus|--faults|--panic-timeout|--backends) value='' ;;
+        --svg) value='files' ;;
+        --crash-image) value='loaded absent corrupt' ;;
+        --notifiers) value='return hang reset' ;;
+        --capture) value='works out-of-memory hangs no-target' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
+    title)
+      options='--json --all -a --stats --quiet -q --color --help -h'
+      operand='files'
+      case $previous in
+        --color) value='auto always never' ;;
+      esac
+      ;;
     help)
       options='--quiet -q --color --help -h'
-      operand='report info notes dmesg ps bt mod read pstore save check record help completion'
+      operand='report info notes dmesg ps bt mod read pstore save check record softboot panic-path title help completion'
       case $previous in
         --color) value='auto always never' ;;
       esac

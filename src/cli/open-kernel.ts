@@ -27,6 +27,29 @@ export function kernelOptions(context: Context, args: DumpArgs): KernelOptions {
   return { onProgress: context.progress, ...(btf === undefined ? {} : { btf }), ...(symbols === undefined ? {} : { symbols }) };
 }
 
+/**
+ * Names link-time addresses by the vmlinux or System.map that the user gave, for logs without a dump; undefined where
+ * none was given. @throws as {@link kernelOptions}.
+ */
+export function givenSymbols(context: Context, args: DumpArgs): ((address: bigint) => { name: string; offset: number } | undefined) | undefined {
+  const given = kernelOptions(context, args).symbols;
+  if (given === undefined) return undefined;
+  const symbols = [...given].filter(({ type }) => type !== "A" && type !== "a").sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
+  return (address) => {
+    let low = 0;
+    let high = symbols.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (symbols[middle]!.address <= address) low = middle + 1;
+      else high = middle;
+    }
+    const below = symbols[low - 1];
+    const offset = below === undefined ? 0n : address - below.address;
+    // The last symbol's function has no end that a table knows.
+    return below === undefined || (low === symbols.length && offset > 0x1000n) ? undefined : { name: below.name, offset: Number(offset) };
+  };
+}
+
 function vmlinuxOf(path: string): ReturnType<typeof readVmlinux> {
   const source = new FileSource(path);
   try {

@@ -63,6 +63,12 @@ export interface DumpFile {
   nextStored(pfn: Pfn): Pfn | undefined;
 
   /**
+   * Ranges `[from, to)` of frames that are RAM, stored or left out, of which a part is at or after `pfn`, in ascending order of `from`; they
+   * may overlap. Only of formats that can tell without asking for every frame.
+   */
+  ramRanges?(pfn: Pfn): Iterable<readonly [from: number, to: number]>;
+
+  /**
    * Fills `into` with up to `count` pages that follow each other, as they lie in the file. Formats that store pages as they are have
    * this, for who reads many.
    *

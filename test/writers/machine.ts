@@ -78,11 +78,19 @@ export class Machine {
     this.view.setBigUint64(physical, BigInt.asUintN(64, value), true);
   }
 
+  /** VMCOREINFO as it stands. */
+  get vmcoreinfo(): string {
+    return `${this.#lines.join("\n")}\n`;
+  }
+
+  /** The machine as an ELF core. */
+  elf(notes: readonly NoteRecipe[] = []): Uint8Array {
+    const vmcoreinfo = { name: "VMCOREINFO", type: 0, desc: Buffer.from(this.vmcoreinfo) };
+    return writeElf({ loads: [{ paddr: 0, bytes: this.memory }], notes: [...notes, vmcoreinfo] });
+  }
+
   /** The machine as a dump. */
   dump(notes: readonly NoteRecipe[] = []): DumpFile {
-    const vmcoreinfo = { name: "VMCOREINFO", type: 0, desc: Buffer.from(`${this.#lines.join("\n")}\n`) };
-    return openSources([
-      new MemorySource(writeElf({ loads: [{ paddr: 0, bytes: this.memory }], notes: [...notes, vmcoreinfo] }), "machine"),
-    ]);
+    return openSources([new MemorySource(this.elf(notes), "machine")]);
   }
 }

@@ -50,7 +50,7 @@ export class PageClassifier {
       const page = (at - pfn) * stride;
       const pageFlags = pages[page + flags]!;
       // Most pages are neither: a tail's fate was its head's.
-      if (compoundHead !== undefined && (pages[page + compoundHead]! & 1) !== 0) {
+      if ((pages[page + compoundHead]! & 1) !== 0) {
         at++;
         continue;
       }
@@ -60,14 +60,17 @@ export class PageClassifier {
       let length = 1;
       if ((level & EXCLUDE_FREE) !== 0 && type === layout.buddy && !isSlab) {
         const order = pages[page + privateAt]!;
-        // Caught in the middle of a change: it stays.
-        if (order < layout.orders && pages[page + privateAt + 1] === 0) {
+        // Caught in the middle of a change, or no order of a block that begins here: it stays.
+        if (order < layout.orders && pages[page + privateAt + 1] === 0 && at % 2 ** order === 0) {
           pageClass = "free";
           length = 2 ** order;
         }
-      } else if ((level & EXCLUDE_FREE) !== 0 && type === layout.unaccepted) {
-        pageClass = "free";
-        length = 2 ** (layout.orders - 1);
+      } else if ((level & EXCLUDE_FREE) !== 0 && type === layout.unaccepted && !isSlab) {
+        const pagesOfBlock = 2 ** (layout.orders - 1);
+        if (at % pagesOfBlock === 0) {
+          pageClass = "free";
+          length = pagesOfBlock;
+        }
       } else {
         const isAnon = (pages[page + mapping]! & ANON) !== 0 && !isSlab;
         const isCache =

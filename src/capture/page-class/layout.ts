@@ -13,8 +13,8 @@ export interface PageLayout {
   readonly mapcount: number;
   /** Order of a free block. */
   readonly private: number;
-  /** Bit 0 of this word marks a tail page. Undefined where neither source names the field: tails are then classed by themselves. */
-  readonly compoundHead: number | undefined;
+  /** Bit 0 of this word marks a tail page. */
+  readonly compoundHead: number;
   readonly lru: number;
   readonly privateFlag: number;
   readonly swapCache: number;
@@ -56,11 +56,6 @@ export function readPageLayout(vmcoreinfo: Vmcoreinfo, types: Types | undefined)
     }
     return undefined;
   };
-  const word = (...names: readonly string[]): number => {
-    const found = offset(...names);
-    if (found === undefined || found % 4 !== 0) throw unknown(`the offset of page.${names.join(" or page.")}`);
-    return found / 4;
-  };
   const number = (name: string): number | undefined => {
     const value = vmcoreinfo.number(name);
     return value === undefined ? undefined : Number(BigInt.asUintN(32, value));
@@ -75,20 +70,24 @@ export function readPageLayout(vmcoreinfo: Vmcoreinfo, types: Types | undefined)
   };
   const size = vmcoreinfo.size("page") ?? types?.sizeOf("page");
   if (size === undefined || size % 8 !== 0 || size < 32 || size > 512) throw unknown("SIZE(page)");
+  // A field outside of its struct is of another page: what it says must not decide.
+  const word = (found: number | undefined, bytes: number, name: string): number => {
+    if (found === undefined || found % 4 !== 0 || found < 0 || found + bytes > size) throw unknown(`the offset of page.${name}`);
+    return found / 4;
+  };
   const lru = flag("PG_lru");
   if (lru === 0) throw unknown("NUMBER(PG_lru)");
   const slabFlag = flag("PG_slab");
   const slabType = number("PAGE_SLAB_MAPCOUNT_VALUE");
   // A slab page keeps other things where the type and the mapping of others stand: it must be told apart.
   if (slabFlag === 0 && slabType === undefined) throw unknown("NUMBER(PG_slab) or NUMBER(PAGE_SLAB_MAPCOUNT_VALUE)");
-  const head = offset("compound_head", "compound_info");
   return {
     size,
-    flags: word("flags"),
-    mapping: word("mapping"),
-    mapcount: word("_mapcount"),
-    private: word("private"),
-    compoundHead: head === undefined ? undefined : head / 4,
+    flags: word(offset("flags"), 8, "flags"),
+    mapping: word(offset("mapping"), 8, "mapping"),
+    mapcount: word(offset("_mapcount"), 4, "_mapcount"),
+    private: word(offset("private"), 8, "private"),
+    compoundHead: word(offset("compound_head", "compound_info"), 8, "compound_head"),
     lru,
     privateFlag: flag("PG_private"),
     swapCache: flag("PG_swapcache"),
@@ -123,7 +122,8 @@ function hugetlbOf(
   };
   const dtorAt = folio("_folio_dtor") ?? offset("compound_dtor");
   const orderAt = folio("_folio_order") ?? offset("compound_order");
-  if (dtorAt === undefined || orderAt === undefined) throw unknown("the order of compound pages (page.compound_order, folio._folio_order)");
+  const inside = (at: number | undefined): at is number => at !== undefined && at >= 0 && at < size;
+  if (!inside(dtorAt) || !inside(orderAt)) throw unknown("the order of compound pages (page.compound_order, folio._folio_order)");
   return { kind: "destructor", dtorAt, orderAt, value: number("HUGETLB_PAGE_DTOR") };
 }
 

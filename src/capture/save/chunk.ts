@@ -1,10 +1,10 @@
-import { asPfn, type DumpError, isDumpError } from "../../bytes/index.ts";
+import { asPfn, isDumpError } from "../../bytes/index.ts";
 import type { DumpFile } from "../../format/index.ts";
 import { PAGE_DESC_SIZE } from "../../format/kdump/layout.ts";
 import { nextBit, nextClear } from "./bits.ts";
 import { BATCH, CODEC_FLAG, PageCompressor, type SaveCodec } from "./compress.ts";
 
-/** Pages to be done together by one thread: frames `[from, to)` that are kept, the first of them number `rank` among all. */
+/** Pages to be done together by one thread: bits `[from, to)` of the window that are kept, the first of them number `rank` among all. */
 export interface Chunk {
   readonly from: number;
   readonly to: number;
@@ -22,8 +22,9 @@ export interface PageSink {
 export interface PageJob {
   readonly codec: SaveCodec;
   readonly pageSize: number;
-  /** Bitmap of frames to be stored. */
+  /** Bitmap of frames to be stored, and the frame of its bit 0. */
   readonly kept: Uint8Array;
+  readonly base: number;
   /** Offset of the first page's descriptor in the file. */
   readonly descriptorsAt: number;
   /** Offset of the page that all all-zero ones share. */
@@ -41,18 +42,18 @@ export interface ChunkResult {
 
 /** Reads, compresses and stores pages; one for each thread. */
 export class ChunkWorker {
-  readonly #dump: DumpFile;
   readonly #job: PageJob;
   readonly #sink: PageSink;
   readonly #compressor: PageCompressor;
   readonly #descriptors: Uint8Array = new Uint8Array(BATCH * PAGE_DESC_SIZE);
   readonly #view: DataView = new DataView(this.#descriptors.buffer);
+  readonly #reader: PageReader;
 
   constructor(dump: DumpFile, job: PageJob, sink: PageSink) {
-    this.#dump = dump;
     this.#job = job;
     this.#sink = sink;
     this.#compressor = new PageCompressor(job.codec, job.pageSize);
+    this.#reader = new PageReader(dump);
   }
 
   /** Stores the chunk's pages and their descriptors. @throws what the sink throws. */
@@ -60,9 +61,9 @@ export class ChunkWorker {
     const { pageSize, codec, descriptorsAt, zeroPageAt } = this.#job;
     const { output, lengths, zeros } = this.#compressor;
     const flag = CODEC_FLAG[codec];
-    const result = newResult();
+    const result: ChunkResult = { pages: 0, zeros: 0, unreadable: 0, firstProblem: undefined };
     let next = rank;
-    this.#batches(from, to, result, (count) => {
+    this.#batches(from, to, (count) => {
       result.zeros += this.#compressor.findZeros(count);
       const length = this.#compressor.run(count);
       let at = length === 0 ? 0 : this.#sink.allocate(length);
@@ -77,7 +78,8 @@ export class ChunkWorker {
       next += count;
       result.pages += count;
     });
-    return result;
+    const { unreadable, firstProblem } = this.#reader.take();
+    return { ...result, unreadable, firstProblem };
   }
 
   /** page_flags, the last eight bytes, are always 0. */
@@ -90,15 +92,15 @@ export class ChunkWorker {
   }
 
   /** Reads the kept pages of `[from, to)`, a batch at a time. */
-  #batches(from: number, to: number, result: ChunkResult, take: (count: number) => void): void {
-    const { kept, pageSize } = this.#job;
+  #batches(from: number, to: number, take: (count: number) => void): void {
+    const { kept, base, pageSize } = this.#job;
     const { source } = this.#compressor;
     let count = 0;
-    for (let pfn = nextBit(kept, from, to); pfn < to;) {
-      const run = Math.min(nextClear(kept, pfn, to) - pfn, BATCH - count);
-      const got = this.#read(pfn, run, source.subarray(count * pageSize, (count + run) * pageSize), result);
+    for (let bit = nextBit(kept, from, to); bit < to;) {
+      const run = Math.min(nextClear(kept, bit, to) - bit, BATCH - count);
+      const got = this.#reader.read(base + bit, run, source.subarray(count * pageSize, (count + run) * pageSize));
       count += got;
-      pfn = nextBit(kept, pfn + got, to);
+      bit = nextBit(kept, bit + got, to);
       if (count === BATCH) {
         take(count);
         count = 0;
@@ -106,28 +108,48 @@ export class ChunkWorker {
     }
     if (count > 0) take(count);
   }
+}
 
-  /** Reads pages that follow each other, at least one. */
-  #read(pfn: number, count: number, into: Uint8Array, result: ChunkResult): number {
-    const { pageSize } = this.#job;
+/** Reads pages that follow each other together where the format can, and goes on where one cannot be read. */
+export class PageReader {
+  readonly #dump: DumpFile;
+  /** Frames below this are read one by one: reading them together failed, and which is the bad one is not known. */
+  #singly = 0;
+  #unreadable = 0;
+  #firstProblem: string | undefined;
+
+  constructor(dump: DumpFile) {
+    this.#dump = dump;
+  }
+
+  /** Reads up to `count` pages, at least one; one that cannot be read comes as zeros and is counted. Returns how many. */
+  read(pfn: number, count: number, into: Uint8Array): number {
+    const page = into.subarray(0, this.#dump.pageSize);
+    if (this.#dump.readRun && pfn >= this.#singly) {
+      try {
+        const got = this.#dump.readRun(asPfn(pfn), count, into);
+        if (got > 0) return got;
+      } catch (error) {
+        if (!isDumpError(error)) throw error;
+        this.#singly = pfn + count;
+      }
+    }
     try {
-      const got = this.#dump.readRun?.(asPfn(pfn), count, into) ?? 0;
-      if (got > 0) return got;
-      this.#dump.readPage(asPfn(pfn), into.subarray(0, pageSize));
+      this.#dump.readPage(asPfn(pfn), page);
     } catch (error) {
       if (!isDumpError(error)) throw error;
-      this.#unreadable(pfn, error, result);
-      into.subarray(0, pageSize).fill(0);
+      this.#unreadable++;
+      this.#firstProblem ??= `page frame 0x${pfn.toString(16)}: ${error.message}`;
+      page.fill(0);
     }
     return 1;
   }
 
-  #unreadable(pfn: number, error: DumpError, result: ChunkResult): void {
-    result.unreadable++;
-    result.firstProblem ??= `page frame 0x${pfn.toString(16)}: ${error.message}`;
+  /** What could not be read since the last call. */
+  take(): { unreadable: number; firstProblem: string | undefined } {
+    const taken = { unreadable: this.#unreadable, firstProblem: this.#firstProblem };
+    this.#unreadable = 0;
+    this.#firstProblem = undefined;
+    return taken;
   }
-}
-
-export function newResult(): ChunkResult {
-  return { pages: 0, zeros: 0, unreadable: 0, firstProblem: undefined };
 }

@@ -6,7 +6,7 @@ import {
   DUMP_DH_COMPRESSED_ZSTD,
 } from "../../format/kdump/layout.ts";
 import { type PageBatch, PageKernels } from "../../codec/kernels/kernels.ts";
-import { openNativeZstd } from "./native-zstd.ts";
+import { openNativeZlib, openNativeZstd } from "./native.ts";
 
 /** Ways to store a page. */
 export type SaveCodec = "none" | "zlib" | "lzo" | "snappy" | "zstd";
@@ -50,7 +50,12 @@ export class PageCompressor {
     this.output = this.#kernels.bytes(batch.output, BATCH * pageSize);
     this.lengths = this.#kernels.lengths(batch, BATCH);
     this.zeros = this.#kernels.bytes(batch.flags, BATCH);
-    this.#compressOne = codec === "zlib" ? deflateInto : codec === "zstd" ? zstdInto(this.source, this.output) : undefined;
+    this.#compressOne =
+      codec === "zlib"
+        ? (openNativeZlib(this.source, this.output) ?? deflateInto)
+        : codec === "zstd"
+          ? zstdInto(this.source, this.output)
+          : undefined;
   }
 
   /** Marks all-zero pages among the first `count`; returns how many there are. */

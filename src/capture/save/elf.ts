@@ -1,18 +1,21 @@
-import { asPfn, DumpError, isDumpError } from "../../bytes/index.ts";
+import { DumpError, lastAtOrBelow } from "../../bytes/index.ts";
 import type { DumpFile } from "../../format/index.ts";
-import { ELF64, ELFMAG, ET_CORE, PN_XNUM, PT_LOAD, PT_NOTE } from "../../format/elf/layout.ts";
+import { ELF64, ELFMAG, ET_CORE, MACHINES, PN_XNUM, PT_LOAD, PT_NOTE } from "../../format/elf/layout.ts";
 import { encodeNotes } from "../../format/kdump/write.ts";
 import { EXCLUDE_ZERO } from "../page-class/classify.ts";
-import { nextBit, nextClear } from "./bits.ts";
-import type { SaveOptions, SaveResult } from "./kdump.ts";
+import { countBits, nextBit, nextClear } from "./bits.ts";
+import { PageReader } from "./chunk.ts";
+import { notesOf, type SaveOptions, type SaveResult } from "./kdump.ts";
 import type { Output } from "./output.ts";
-import { selectPages } from "./select.ts";
+import { Selector, WINDOW } from "./select.ts";
 
 /** Holes of fewer pages are filled with zeros, as makedumpfile -E does: a program header for each would cost more. */
 const HOLE_PAGES = 256;
 /** Pages read at a time. */
 const RUN = 256;
 const EM_X86_64 = 62;
+/** Readers take no more program headers; that many are 56 MB. */
+const MOST_LOADS = 500_000;
 /** Of a frame that no segment of the source covers: where x86-64 kernels without KASLR map it. */
 const DIRECT_MAP = 0xffff_8880_0000_0000n;
 
@@ -22,7 +25,7 @@ interface Load {
   readonly vaddr: bigint;
   readonly pages: number;
   readonly stored: number;
-  /** Bytes of memory before the first frame and after the last that do not belong: ranges need not be whole pages. */
+  /** Of its first byte in the file. */
   offset: number;
 }
 
@@ -36,122 +39,150 @@ export async function saveElf(dump: DumpFile, output: Output, options: SaveOptio
   if (dump.wordSize !== 8 || !dump.littleEndian)
     throw new DumpError("UNSUPPORTED", "only dumps of 64-bit little-endian machines can be saved yet");
   const { maxPfn, pageSize } = dump;
-  const present = new Uint8Array(Math.ceil(maxPfn / 8));
+  const windowSize = options.window ?? WINDOW;
+  const present = new Uint8Array(Math.ceil(Math.min(windowSize, maxPfn) / 8));
   const kept = new Uint8Array(present.length);
-  const selection = selectPages(dump, options.level, present, kept);
-  const problems = { unreadable: 0, first: undefined as string | undefined };
-  if ((options.level & EXCLUDE_ZERO) !== 0) dropZeroPages(dump, kept, problems);
-  const loads = loadsOf(dump, present, kept);
-  const notes = encodeNotes(dump.notes).bytes;
+  const reader = new PageReader(dump);
+  let selector = new Selector(dump, options.level);
+  const loads: Load[] = [];
+  const vaddrOf = vaddrsOf(dump);
+  let saved = 0;
+  for (let base = 0; base < maxPfn; base += windowSize) {
+    const end = Math.min(base + windowSize, maxPfn);
+    if (!selector.run(base, end, present, kept)) continue;
+    if ((options.level & EXCLUDE_ZERO) !== 0) await dropZeroPages(dump, reader, kept, base, end, options.onProgress);
+    saved += countBits(kept, 0, end - base);
+    loadsOf(dump, vaddrOf, present, kept, base, end, loads);
+  }
+  // Pages that could not be read here were zeros, and are holes now: not in what is read below.
+  const first = reader.take();
+  const { ramPages, counts, keptMore } = selector;
+  const notes = encodeNotes(notesOf(dump)).bytes;
   const phnum = loads.length + 1;
   const headers = ELF64.ehsize + phnum * ELF64.phentsize + (phnum >= PN_XNUM ? 64 : 0);
   const notesAt = headers;
-  let at = Math.ceil((notesAt + notes.length) / pageSize) * pageSize;
-  let saved = 0;
+  const dataAt = Math.ceil((notesAt + notes.length) / pageSize) * pageSize;
+  let at = dataAt;
   for (const load of loads) {
     load.offset = at;
     at += load.stored * pageSize;
   }
   output.write(0, encodeHeaders(dump, loads, notesAt, notes.length, headers));
   output.write(notesAt, notes);
+  output.sync();
   const buffer = new Uint8Array(RUN * pageSize);
   let last = performance.now();
-  for (const load of loads) {
-    for (let done = 0; done < load.stored;) {
-      const count = Math.min(RUN, load.stored - done);
-      saved += readKept(dump, kept, load.pfn + done, count, buffer, problems);
-      output.write(load.offset + done * pageSize, buffer.subarray(0, count * pageSize));
-      done += count;
-      if (performance.now() - last > 50) {
-        last = performance.now();
-        options.onProgress?.("saving", load.offset + done * pageSize, at);
-        await new Promise((resolve) => setImmediate(resolve));
+  let next = 0;
+  if (maxPfn > windowSize) selector = new Selector(dump, options.level);
+  for (let base = 0; base < maxPfn; base += windowSize) {
+    const end = Math.min(base + windowSize, maxPfn);
+    if (maxPfn > windowSize && !selector.run(base, end, present, kept)) continue;
+    for (; next < loads.length && loads[next]!.pfn < end; next++) {
+      const load = loads[next]!;
+      for (let done = 0; done < load.stored;) {
+        const count = Math.min(RUN, load.stored - done);
+        readKept(reader, kept, base, load.pfn + done, count, buffer, pageSize);
+        output.write(load.offset + done * pageSize, buffer.subarray(0, count * pageSize));
+        done += count;
+        if (performance.now() - last > 50) {
+          last = performance.now();
+          options.onProgress?.("saving", load.offset + done * pageSize - dataAt, at - dataAt);
+          await new Promise((resolve) => setImmediate(resolve));
+        }
       }
     }
   }
   output.finish(at);
+  const second = reader.take();
   return {
     size: at,
-    ramPages: selection.ramPages,
+    ramPages,
     savedPages: saved,
-    excluded: selection.counts,
+    excluded: counts,
     zeroPages: 0,
-    keptMore: selection.keptMore,
-    unreadable: problems.unreadable,
-    firstProblem: problems.first,
+    keptMore,
+    unreadable: first.unreadable + second.unreadable,
+    firstProblem: first.firstProblem ?? second.firstProblem,
   };
 }
 
-interface Problems {
-  unreadable: number;
-  first: string | undefined;
-}
-
-/** Fills the buffer with `count` pages from `pfn` on; those not kept are zeros. Returns how many were kept. */
-function readKept(dump: DumpFile, kept: Uint8Array, pfn: number, count: number, buffer: Uint8Array, problems: Problems): number {
-  const { pageSize } = dump;
-  let saved = 0;
-  for (let at = pfn; at < pfn + count;) {
-    const next = nextBit(kept, at, pfn + count);
-    if (next > at) buffer.fill(0, (at - pfn) * pageSize, (next - pfn) * pageSize);
-    at = next;
-    if (at >= pfn + count) break;
-    const run = nextClear(kept, at, pfn + count) - at;
-    const got = readRun(dump, at, run, buffer.subarray((at - pfn) * pageSize, (at - pfn + run) * pageSize), problems);
-    saved += got;
-    at += got;
+/** Fills the buffer with `count` pages from `pfn` on; those not kept are zeros. */
+function readKept(
+  reader: PageReader,
+  kept: Uint8Array,
+  base: number,
+  pfn: number,
+  count: number,
+  buffer: Uint8Array,
+  pageSize: number,
+): void {
+  const start = pfn - base;
+  const end = start + count;
+  const part = (from: number, to: number): Uint8Array => buffer.subarray((from - start) * pageSize, (to - start) * pageSize);
+  for (let at = start; at < end;) {
+    const next = nextBit(kept, at, end);
+    part(at, next).fill(0);
+    const until = nextClear(kept, next, end);
+    for (at = next; at < until;) at += reader.read(base + at, until - at, part(at, until));
   }
-  return saved;
 }
 
-/** Reads up to `count` pages, at least one; one that cannot be read comes as zeros and is counted. */
-function readRun(dump: DumpFile, pfn: number, count: number, into: Uint8Array, problems: Problems): number {
-  try {
-    const got = dump.readRun?.(asPfn(pfn), count, into) ?? 0;
-    if (got > 0) return got;
-    dump.readPage(asPfn(pfn), into.subarray(0, dump.pageSize));
-  } catch (error) {
-    if (!isDumpError(error)) throw error;
-    problems.unreadable++;
-    problems.first ??= `page frame 0x${pfn.toString(16)}: ${error.message}`;
-    into.fill(0, 0, dump.pageSize);
-  }
-  return 1;
-}
-
-function dropZeroPages(dump: DumpFile, kept: Uint8Array, problems: Problems): void {
+/** Takes the all-zero pages of a window out of those kept. A page that cannot be read would be zeros. */
+async function dropZeroPages(
+  dump: DumpFile,
+  reader: PageReader,
+  kept: Uint8Array,
+  base: number,
+  end: number,
+  onProgress: SaveOptions["onProgress"],
+): Promise<void> {
   const { pageSize, maxPfn } = dump;
   const buffer = new Uint8Array(RUN * pageSize);
-  const words = new Float64Array(buffer.buffer);
+  const words = new BigUint64Array(buffer.buffer);
   const perPage = pageSize / 8;
-  for (let pfn = nextBit(kept, 0, maxPfn); pfn < maxPfn; pfn = nextBit(kept, pfn, maxPfn)) {
-    const run = Math.min(RUN, nextClear(kept, pfn, maxPfn) - pfn);
-    const got = readRun(dump, pfn, run, buffer.subarray(0, run * pageSize), problems);
+  const bits = end - base;
+  let last = performance.now();
+  for (let bit = nextBit(kept, 0, bits); bit < bits; bit = nextBit(kept, bit, bits)) {
+    const run = Math.min(RUN, nextClear(kept, bit, bits) - bit);
+    const got = reader.read(base + bit, run, buffer.subarray(0, run * pageSize));
     for (let i = 0; i < got; i++) {
       let word = i * perPage;
-      const end = word + perPage;
-      // -0 and NaN are not 0 in this comparison's sense only where bytes are set; Object.is would be slower.
-      while (word < end && words[word] === 0 && !Object.is(words[word], -0)) word++;
-      if (word === end) kept[(pfn + i) >>> 3]! &= ~(1 << ((pfn + i) & 7));
+      const stop = word + perPage;
+      while (word < stop && words[word] === 0n) word++;
+      if (word === stop) kept[(bit + i) >>> 3]! &= ~(1 << ((bit + i) & 7));
     }
-    pfn += got;
+    bit += got;
+    if (performance.now() - last > 50) {
+      last = performance.now();
+      onProgress?.("looking for zero pages", (base + bit) * pageSize, maxPfn * pageSize);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 }
 
-/** The program headers: the source's ranges, cut where many pages are left out. */
-function loadsOf(dump: DumpFile, present: Uint8Array, kept: Uint8Array): Load[] {
-  const { maxPfn, pageSize } = dump;
-  const loads: Load[] = [];
-  for (let from = nextBit(present, 0, maxPfn); from < maxPfn;) {
-    const to = nextClear(present, from, maxPfn);
+/** The program headers of a window: the source's ranges, cut where many pages are left out. @throws LIMIT. */
+function loadsOf(
+  dump: DumpFile,
+  vaddrOf: (paddr: number) => bigint,
+  present: Uint8Array,
+  kept: Uint8Array,
+  base: number,
+  end: number,
+  loads: Load[],
+): void {
+  const bits = end - base;
+  for (let from = nextBit(present, 0, bits); from < bits;) {
+    const to = nextClear(present, from, bits);
     for (let at = from; at < to;) {
-      const end = endOfLoad(kept, at, to);
-      loads.push({ pfn: at, vaddr: vaddrOf(dump, at * pageSize), pages: end.next - at, stored: end.stored - at, offset: 0 });
-      at = end.next;
+      const { stored, next } = endOfLoad(kept, at, to);
+      const pfn = base + at;
+      loads.push({ pfn, vaddr: vaddrOf(pfn * dump.pageSize), pages: next - at, stored: stored - at, offset: 0 });
+      if (loads.length > MOST_LOADS)
+        throw new DumpError("LIMIT", `memory is in more than ${MOST_LOADS} pieces: too many for ELF; save it without -E`);
+      at = next;
     }
-    from = nextBit(present, to, maxPfn);
+    from = nextBit(present, to, bits);
   }
-  return loads;
 }
 
 /** Where a segment that begins at `from` ends: what it stores, and, behind a long hole, where the next begins. */
@@ -167,11 +198,23 @@ function endOfLoad(kept: Uint8Array, from: number, to: number): { stored: number
 }
 
 /** The virtual address that the source gives for a physical one, else that of the usual direct map. */
-function vaddrOf(dump: DumpFile, paddr: number): bigint {
+function vaddrsOf(dump: DumpFile): (paddr: number) => bigint {
   // The kernel's image has an address of its own beside the direct map's; tools expect the latter of plain memory.
-  const segments = dump.segments?.filter((segment) => paddr >= segment.paddr && paddr < segment.paddr + segment.size) ?? [];
-  const segment = segments.find(({ vaddr }) => vaddr < 0xffff_ffff_8000_0000n) ?? segments[0];
-  return segment ? BigInt.asUintN(64, segment.vaddr + BigInt(paddr - segment.paddr)) : DIRECT_MAP + BigInt(paddr);
+  const plain = (dump.segments ?? []).filter(({ vaddr }) => vaddr < 0xffff_ffff_8000_0000n).sort((a, b) => a.paddr - b.paddr);
+  const starts = Float64Array.from(plain, ({ paddr }) => paddr);
+  return (paddr) => {
+    const segment = plain[lastAtOrBelow(starts, paddr)];
+    return BigInt.asUintN(
+      64,
+      segment && paddr < segment.paddr + segment.size ? segment.vaddr + BigInt(paddr - segment.paddr) : DIRECT_MAP + BigInt(paddr),
+    );
+  };
+}
+
+/** e_machine; x86-64 where the source does not say. */
+function machineOf(arch: string | undefined): number {
+  const known = Object.entries(MACHINES).find(([, name]) => name === arch)?.[0];
+  return known === undefined ? EM_X86_64 : Number(known);
 }
 
 function encodeHeaders(dump: DumpFile, loads: readonly Load[], notesAt: number, notesSize: number, size: number): Uint8Array {
@@ -182,7 +225,7 @@ function encodeHeaders(dump: DumpFile, loads: readonly Load[], notesAt: number, 
   bytes.set(ELFMAG, 0);
   bytes.set([2, 1, 1], 4); // 64 bits, little-endian, version 1
   view.setUint16(16, ET_CORE, true);
-  view.setUint16(18, EM_X86_64, true);
+  view.setUint16(18, machineOf(dump.arch), true);
   view.setUint32(20, 1, true);
   view.setBigUint64(ELF64.e_phoff, BigInt(ELF64.ehsize), true);
   view.setUint16(52, ELF64.ehsize, true);

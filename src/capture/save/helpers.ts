@@ -1,15 +1,21 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 
+/** Unless more are asked for: each takes 10 MB and more, and memory is what a capture kernel lacks. */
+const MOST_THREADS = 3;
+
 /**
  * Threads that wait for work. To start one takes longer than many a dump: they are started before it is known what there is to do, and
  * load their code meanwhile.
  */
 export class Helpers {
   readonly #idle: Worker[] = [];
+  /** How many were asked for, with the one that calls. */
+  readonly threads: number;
 
   /** @param threads in all, with the one that calls. */
-  constructor(threads: number = availableParallelism()) {
+  constructor(threads: number = Math.min(MOST_THREADS, availableParallelism())) {
+    this.threads = threads;
     for (let i = 1; i < threads; i++) this.#idle.push(startWorker());
   }
 
@@ -18,11 +24,6 @@ export class Helpers {
     const worker = this.#idle.pop() ?? startWorker();
     worker.ref();
     return worker;
-  }
-
-  /** How many were asked for, with the one that calls. */
-  get threads(): number {
-    return this.#idle.length + 1;
   }
 
   /** Ends those that were not needed. */

@@ -1,14 +1,14 @@
 import { DumpError, isDumpError } from "../../bytes/index.ts";
-import type { DumpFile } from "../../format/index.ts";
+import { type DumpFile, type ElfNote, reason } from "../../format/index.ts";
 import { DUMP_DH_COMPRESSED_INCOMPLETE, PAGE_DESC_SIZE } from "../../format/kdump/layout.ts";
 import { encodeKdumpHeader, encodeNotes, kdumpGeometry, type KdumpHeader } from "../../format/kdump/write.ts";
 import type { PageClass } from "../page-class/classify.ts";
 import { countBits, nextBit } from "./bits.ts";
 import { ChunkWorker } from "./chunk.ts";
 import { CODEC_FLAG, type SaveCodec } from "./compress.ts";
-import { selectPages } from "./select.ts";
 import { Helpers } from "./helpers.ts";
 import type { Output } from "./output.ts";
+import { Selector, WINDOW } from "./select.ts";
 import { allocator, CONTROL, type SharedState, storeChunks, type WorkerEnd, type WorkerStart } from "./worker.ts";
 
 /** What is to be saved how. */
@@ -23,6 +23,10 @@ export interface SaveOptions {
   readonly helpers?: Helpers;
   /** Frames `[from, to)` of this file where it is one of a set (makedumpfile's --split). */
   readonly range?: readonly [from: number, to: number];
+  /** Seconds since 1970 for the header; now unless given. Files of a set have the same. */
+  readonly timestamp?: number;
+  /** Frames that are looked at together, a multiple of 8; for tests. */
+  readonly window?: number;
   readonly onProgress?: (label: string, done: number, total: number) => void;
 }
 
@@ -57,17 +61,15 @@ const WORTH_A_THREAD = 3000;
 export async function saveKdump(dump: DumpFile, output: Output, options: SaveOptions): Promise<SaveResult> {
   if (dump.wordSize !== 8 || !dump.littleEndian)
     throw new DumpError("UNSUPPORTED", "only dumps of 64-bit little-endian machines can be saved yet");
+  checkPageSize(dump);
   const { maxPfn, pageSize } = dump;
-  const present = new Uint8Array(Math.ceil(maxPfn / 8));
-  const keptBuffer = new SharedArrayBuffer(present.length);
-  const kept = new Uint8Array(keptBuffer);
-  const selection = selectPages(dump, options.level, present, kept);
-  const notes = encodeNotes(dump.notes);
+  const notes = encodeNotes(notesOf(dump));
   const geometry = kdumpGeometry(maxPfn, pageSize, notes.bytes.length);
   const header: KdumpHeader = {
     utsname: utsnameOf(dump),
-    timestamp: Math.floor(Date.now() / 1000),
-    status: CODEC_FLAG[options.codec] | DUMP_DH_COMPRESSED_INCOMPLETE,
+    timestamp: options.timestamp ?? Math.floor(Date.now() / 1000),
+    // A stream has its own end; and who reads one as it is (crash) takes the first header, not the last.
+    status: CODEC_FLAG[options.codec] | (output.path === undefined ? 0 : DUMP_DH_COMPRESSED_INCOMPLETE),
     maxMapnr: maxPfn,
     nrCpus: dump.notes.filter((note) => note.name === "CORE" && note.type === 1).length,
     physBase: physBaseOf(dump),
@@ -75,42 +77,98 @@ export async function saveKdump(dump: DumpFile, output: Output, options: SaveOpt
     ...(options.range ? { split: options.range } : {}),
     notes,
   };
+  let selector = new Selector(dump, options.level);
   output.write(0, encodeKdumpHeader(header, geometry));
-  output.write(geometry.bitmap1At, present);
-  output.write(geometry.bitmap2At, kept);
-  const { table, pages } = chunksOf(kept, ...(options.range ?? [0, maxPfn]));
+  const range = options.range ?? ([0, maxPfn] as const);
+  const windowSize = options.window ?? WINDOW;
+  const present = new Uint8Array(Math.ceil(Math.min(windowSize, maxPfn) / 8));
+  const keptBuffer = new SharedArrayBuffer(present.length);
+  const kept = new Uint8Array(keptBuffer);
+  let pages = 0;
+  for (let base = 0; base < maxPfn; base += windowSize) {
+    const end = Math.min(base + windowSize, maxPfn);
+    // A window without RAM stays a hole in the file.
+    if (!selector.run(base, end, present, kept)) continue;
+    const bytes = Math.ceil((end - base) / 8);
+    output.write(geometry.bitmap1At + base / 8, present.subarray(0, bytes));
+    output.write(geometry.bitmap2At + base / 8, kept.subarray(0, bytes));
+    pages += countBits(kept, ...clip(range, base, end));
+  }
   const zeroPageAt = geometry.descriptorsAt + pages * PAGE_DESC_SIZE;
   output.write(zeroPageAt, new Uint8Array(pageSize));
-  const threads = new Threads(dump, output, {
-    ...options,
-    kept: keptBuffer,
-    chunks: table,
-    pages,
-    descriptorsAt: geometry.descriptorsAt,
-    zeroPageAt,
-  });
-  const { zeros, size, unreadable, firstProblem } = await threads.run();
-  output.write(0, encodeKdumpHeader({ ...header, status: CODEC_FLAG[options.codec] }, geometry).subarray(0, pageSize));
-  output.finish(size);
+  // From here on it can be opened, whatever happens.
+  output.sync();
+  const { ramPages, counts, keptMore } = selector;
+  const sums: Sums = { total: pages, pages: 0, zeros: 0, unreadable: 0, firstProblem: undefined, end: zeroPageAt + pageSize };
+  if (maxPfn > windowSize) selector = new Selector(dump, options.level);
+  for (let base = 0; base < maxPfn; base += windowSize) {
+    const end = Math.min(base + windowSize, maxPfn);
+    // Of one window all is there still; of several, all over again: two bitmaps of all memory would be too large.
+    if (maxPfn > windowSize && !selector.run(base, end, present, kept)) continue;
+    const chunks = chunksOf(kept, clip(range, base, end), sums.pages);
+    if (chunks.length === 0) continue;
+    const threads = new Threads(dump, output, {
+      ...options,
+      kept: keptBuffer,
+      base,
+      chunks,
+      descriptorsAt: geometry.descriptorsAt,
+      zeroPageAt,
+      sums,
+    });
+    await threads.run();
+  }
+  if (sums.pages !== pages) throw new DumpError("IO", `${output.name}: ${sums.pages} of ${pages} pages were written`);
+  if (output.path !== undefined) {
+    // All is safe before the header says so.
+    output.sync();
+    output.write(0, encodeKdumpHeader({ ...header, status: CODEC_FLAG[options.codec] }, geometry).subarray(0, pageSize));
+  }
+  output.finish(sums.end);
   return {
-    size,
-    ramPages: selection.ramPages,
+    size: sums.end,
+    ramPages,
     savedPages: pages,
-    excluded: selection.counts,
-    zeroPages: zeros,
-    keptMore: selection.keptMore,
-    unreadable,
-    firstProblem,
+    excluded: counts,
+    zeroPages: sums.zeros,
+    keptMore,
+    unreadable: sums.unreadable,
+    firstProblem: sums.firstProblem,
   };
+}
+
+/** Of a file, over all its windows. */
+interface Sums {
+  /** Pages to store. */
+  readonly total: number;
+  pages: number;
+  zeros: number;
+  unreadable: number;
+  firstProblem: string | undefined;
+  /** Where the next data go. */
+  end: number;
+}
+
+/** The part of a range of frames in the window `[base, end)`, as bits of its bitmap. */
+function clip([from, to]: readonly [from: number, to: number], base: number, end: number): [from: number, to: number] {
+  const first = Math.min(Math.max(from, base), end);
+  return [first - base, Math.max(first, Math.min(to, end)) - base];
+}
+
+/** What the page kernels take; a kdump file has no other. */
+function checkPageSize({ pageSize }: DumpFile): void {
+  if (pageSize < 4096 || pageSize > 65536) throw new DumpError("UNSUPPORTED", `pages of ${pageSize} bytes cannot be saved`);
 }
 
 /** What the threads of one file have in common. */
 interface Work extends SaveOptions {
   readonly kept: SharedArrayBuffer;
+  /** Frame of the bitmap's bit 0. */
+  readonly base: number;
   readonly chunks: Float64Array;
-  readonly pages: number;
   readonly descriptorsAt: number;
   readonly zeroPageAt: number;
+  readonly sums: Sums;
 }
 
 /** This thread and its helpers, which begin while it is at work already. */
@@ -122,7 +180,6 @@ class Threads {
   readonly #control: Int32Array;
   readonly #ends: Promise<void>[] = [];
   #failure: DumpError | undefined;
-  #problem: string | undefined;
 
   constructor(dump: DumpFile, output: Output, work: Work) {
     this.#dump = dump;
@@ -134,15 +191,15 @@ class Threads {
       end: new SharedArrayBuffer(8),
     };
     this.#control = new Int32Array(this.#shared.control);
-    new BigInt64Array(this.#shared.end)[0] = BigInt(work.zeroPageAt + dump.pageSize);
+    new BigInt64Array(this.#shared.end)[0] = BigInt(work.sums.end);
     const helpers = work.helpers ?? new Helpers(1);
-    const wanted = Math.min(helpers.threads, Math.ceil(work.pages / WORTH_A_THREAD));
+    const wanted = Math.min(helpers.threads, Math.ceil(((work.chunks.length / 3) * CHUNK_PAGES) / WORTH_A_THREAD));
     // Of an output that only this thread can write to it is the writer, and others do the rest.
     for (let i = output.path === undefined ? 0 : 1; i < Math.max(1, wanted); i++) this.#start(helpers);
   }
 
   #start(helpers: Helpers): void {
-    const { paths, rawBase, codec, kept, descriptorsAt, zeroPageAt } = this.#work;
+    const { paths, rawBase, codec, kept, base, descriptorsAt, zeroPageAt } = this.#work;
     const { pageSize } = this.#dump;
     const start: WorkerStart = {
       paths,
@@ -151,6 +208,7 @@ class Threads {
       codec,
       pageSize,
       kept,
+      base,
       descriptorsAt,
       zeroPageAt,
       shared: this.#shared,
@@ -159,10 +217,9 @@ class Threads {
     this.#ends.push(
       new Promise((resolve) => {
         worker.on("message", (message: WorkerEnd) => {
-          if (message.kind === "failed")
-            this.#fail(new DumpError("IO", `writing ${this.#output.name} failed: ${message.message}`, { cause: message }));
-          else if (message.kind === "data") return this.#take(message.offset, message.bytes);
-          else this.#problem ??= message.problem;
+          if (message.kind === "data") return this.#take(message.offset, message.bytes);
+          if (message.kind === "failed") this.#fail(failureOf(message, this.#output.name, paths));
+          else this.#work.sums.firstProblem ??= message.problem;
           // Its end is of no interest any more, and takes a while.
           worker.unref();
           resolve();
@@ -198,13 +255,14 @@ class Threads {
 
   #progress(): void {
     const { pageSize } = this.#dump;
-    this.#work.onProgress?.("saving", this.#control[CONTROL.pages]! * pageSize, this.#work.pages * pageSize);
+    const { sums, onProgress } = this.#work;
+    onProgress?.("saving", (sums.pages + this.#control[CONTROL.pages]!) * pageSize, sums.total * pageSize);
   }
 
   /** This thread's share. */
   async #share(problems: string[]): Promise<void> {
-    const { codec, kept, descriptorsAt, zeroPageAt } = this.#work;
-    const job = { codec, pageSize: this.#dump.pageSize, kept: new Uint8Array(kept), descriptorsAt, zeroPageAt };
+    const { codec, kept, base, descriptorsAt, zeroPageAt } = this.#work;
+    const job = { codec, pageSize: this.#dump.pageSize, kept: new Uint8Array(kept), base, descriptorsAt, zeroPageAt };
     const write = (offset: number, bytes: Uint8Array): void => this.#output.write(offset, bytes);
     const worker = new ChunkWorker(this.#dump, job, { allocate: allocator(this.#shared.end), write });
     let last = performance.now();
@@ -218,47 +276,61 @@ class Threads {
     }
   }
 
-  /** Stores all pages. @throws IO where any thread could not go on. */
-  async run(): Promise<{ zeros: number; size: number; unreadable: number; firstProblem: string | undefined }> {
+  /** Stores all pages of the window and adds to the sums. @throws IO where any thread could not go on. */
+  async run(): Promise<void> {
     const problems: string[] = [];
     try {
       if (this.#output.path !== undefined) await this.#share(problems);
     } catch (error) {
-      if (!isDumpError(error)) throw error;
-      this.#fail(error);
+      // Whatever it is: the helpers must not go on, and end before the file is closed.
+      this.#fail(
+        isDumpError(error) ? error : new DumpError("IO", `writing ${this.#output.name} failed: ${reason(error)}`, { cause: error }),
+      );
     }
     await Promise.all(this.#ends);
     if (this.#failure) throw this.#failure;
-    return {
-      zeros: this.#control[CONTROL.zeros]!,
-      size: Number(new BigInt64Array(this.#shared.end)[0]),
-      unreadable: this.#control[CONTROL.unreadable]!,
-      firstProblem: problems[0] ?? this.#problem,
-    };
+    const { sums } = this.#work;
+    sums.pages += this.#control[CONTROL.pages]!;
+    sums.zeros += this.#control[CONTROL.zeros]!;
+    sums.unreadable += this.#control[CONTROL.unreadable]!;
+    sums.firstProblem ??= problems[0];
+    sums.end = Number(new BigInt64Array(this.#shared.end)[0]);
   }
 }
 
-/** Cuts the kept frames of `[start, maxPfn)` into chunks. */
-function chunksOf(kept: Uint8Array, start: number, maxPfn: number): { table: Float64Array; pages: number } {
+/** What a helper says of its end, as an error with the system's code in its cause. */
+function failureOf({ during, message, code }: WorkerEnd & { kind: "failed" }, output: string, paths: readonly string[]): DumpError {
+  const cause = Object.assign(new Error(message), { code });
+  return new DumpError("IO", during === "opening" ? `${paths.join(", ")}: ${message}` : `writing ${output} failed: ${message}`, { cause });
+}
+
+/** Cuts the kept bits of `[start, end)` into chunks, in shared memory; the first page has number `rank`. */
+function chunksOf(kept: Uint8Array, [start, end]: readonly [from: number, to: number], rank: number): Float64Array {
   const list: number[] = [];
-  let pages = 0;
-  let from = nextBit(kept, start, maxPfn);
-  while (from < maxPfn) {
+  let pages = rank;
+  let from = nextBit(kept, start, end);
+  while (from < end) {
     let to = from;
     let count = 0;
-    while (to < maxPfn && count < CHUNK_PAGES) {
-      const step = Math.min(maxPfn, to + 512);
+    while (to < end && count < CHUNK_PAGES) {
+      const step = Math.min(end, to + 512);
       count += countBits(kept, to, step);
       to = step;
-      if (count === 0) break;
     }
-    if (count > 0) list.push(from, to, pages);
+    list.push(from, to, pages);
     pages += count;
-    from = nextBit(kept, to, maxPfn);
+    from = nextBit(kept, to, end);
   }
   const table = new Float64Array(new SharedArrayBuffer(list.length * 8));
   table.set(list);
-  return { table, pages };
+  return table;
+}
+
+/** The notes, and VMCOREINFO as one of them where the source has it elsewhere. */
+export function notesOf(dump: DumpFile): readonly ElfNote[] {
+  const { notes, vmcoreinfo } = dump;
+  if (vmcoreinfo === undefined || notes.some(({ name }) => name === "VMCOREINFO")) return notes;
+  return [...notes, { name: "VMCOREINFO", type: 0, desc: Buffer.from(vmcoreinfo, "latin1"), offset: 0 }];
 }
 
 function physBaseOf(dump: DumpFile): bigint {

@@ -1,10 +1,10 @@
-import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { asVaddr, DumpError, isDumpError, latin1 } from "../../bytes/index.ts";
 import { type DumpFile, NT_VMCOREDD, reason } from "../../format/index.ts";
 import { encodeNotes } from "../../format/kdump/write.ts";
 import { type LogSource, logText, openX86_64, readLog, Types, Vmcoreinfo } from "../../kernel/index.ts";
 import { PhysicalMemory, VirtualMemory } from "../../memory/index.ts";
+import { syncFolder, writeWhole } from "./output.ts";
 
 /** A small file beside the dump. */
 export interface LightFile {
@@ -44,21 +44,17 @@ export function saveLight(
   dump: DumpFile,
   base: string,
   more: readonly { readonly suffix: string; readonly what: string; readonly bytes: Uint8Array }[],
-): { files: LightFile[]; problems: string[] } {
+): { files: LightFile[]; problems: string[]; unwritten: number } {
   const files: LightFile[] = [];
   const problems: string[] = [];
+  let unwritten = 0;
   const save = (suffix: string, what: string, bytes: Uint8Array): void => {
     const path = `${base}-${suffix}`;
     try {
-      const fd = openSync(path, "w", 0o600);
-      try {
-        for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
-        fsyncSync(fd);
-      } finally {
-        closeSync(fd);
-      }
+      writeWhole(path, bytes);
       files.push({ path, what, size: bytes.length });
     } catch (error) {
+      unwritten++;
       problems.push(`${what} cannot be written to ${path}: ${reason(error)}`);
     }
   };
@@ -76,19 +72,5 @@ export function saveLight(
   }
   for (const { suffix, what, bytes } of more) save(suffix, what, bytes);
   syncFolder(dirname(base));
-  return { files, problems };
-}
-
-/** Makes names in a folder safe; not every file system has that. */
-export function syncFolder(folder: string): void {
-  try {
-    const fd = openSync(folder, "r");
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    // The files are safe, their names as far as this file system goes.
-  }
+  return { files, problems, unwritten };
 }

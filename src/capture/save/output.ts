@@ -1,4 +1,5 @@
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import { DumpError } from "../../bytes/index.ts";
 import { reason } from "../../format/index.ts";
 import { flattenedEnd, flattenedHead, flattenedPiece } from "../../format/flattened/write.ts";
@@ -9,6 +10,8 @@ export interface Output {
   /** Path that other threads may open; undefined where all must go through this object. */
   readonly path: string | undefined;
   write(offset: number, bytes: Uint8Array): void;
+  /** What was written until now is safe on its medium, the file's name too. Nothing where the output cannot do that. */
+  sync(): void;
   /** Ends with the file at this size, safe on its medium. */
   finish(size: number): void;
   /** Gives up: what is there stays. Safe to call after {@link finish}. */
@@ -41,15 +44,60 @@ function writeAll(fd: number, bytes: Uint8Array, offset: number | null): void {
   }
 }
 
+/** Makes names in a folder safe; not every file system has that. */
+export function syncFolder(folder: string): void {
+  try {
+    const fd = openSync(folder, "r");
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // The files are safe, their names as far as this file system goes.
+  }
+}
+
+/**
+ * Writes a small file under another name first: what is there already is replaced by the whole new file or not at all, and is safe on its
+ * medium when this returns, save for its name ({@link syncFolder}).
+ *
+ * @throws what the system says.
+ */
+export function writeWhole(path: string, bytes: Uint8Array): void {
+  const incomplete = `${path}-incomplete`;
+  try {
+    const fd = openSync(incomplete, "w", 0o600);
+    try {
+      writeAll(fd, bytes, 0);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(incomplete, path);
+  } catch (error) {
+    rmSync(incomplete, { force: true });
+    throw error;
+  }
+}
+
 /** A new file. @throws IO where it is there already, unless it is to be replaced. */
 export function fileOutput(path: string, replace: boolean): Output & { readonly fd: number } {
   const fd = attempt(path, () => openSync(path, replace ? "w+" : "wx+", 0o600));
   let open = true;
+  let named = false;
   return {
     name: path,
     path,
     fd,
     write: (offset, bytes) => attempt(path, () => writeAll(fd, bytes, offset)),
+    sync: () =>
+      attempt(path, () => {
+        fsyncSync(fd);
+        if (named) return;
+        named = true;
+        syncFolder(dirname(path));
+      }),
     finish: (size) =>
       attempt(path, () => {
         ftruncateSync(fd, size);
@@ -74,6 +122,7 @@ export function flattenedOutput(fd: number, name: string): Output {
         writeAll(fd, flattenedPiece(offset, bytes.length), null);
         writeAll(fd, bytes, null);
       }),
+    sync: () => {},
     finish: () =>
       attempt(name, () => {
         writeAll(fd, flattenedEnd(), null);

@@ -1,65 +1,137 @@
-import { asPfn, asVaddr, isDumpError, type Vaddr } from "../../bytes/index.ts";
+import { asPfn, asVaddr, DumpError, isDumpError, type Vaddr } from "../../bytes/index.ts";
 import type { DumpFile } from "../../format/index.ts";
-import { openX86_64, Types, Vmcoreinfo } from "../../kernel/index.ts";
+import { Kernel, openX86_64, Types, Vmcoreinfo } from "../../kernel/index.ts";
 import { PhysicalMemory, VirtualMemory } from "../../memory/index.ts";
 import { EXCLUDE_BY_CLASS, type PageClass, PageClassifier } from "../page-class/classify.ts";
-import { readPageLayout } from "../page-class/layout.ts";
+import { type PageLayout, readPageLayout } from "../page-class/layout.ts";
 import { memMapRanges } from "../page-class/mem-map.ts";
-import { setBits } from "./bits.ts";
+import { countBits, setBits } from "./bits.ts";
 
 /** Struct pages read at a time. */
 const CHUNK = 8192;
 
-/** What was selected, and what had to stay for want of knowledge. */
-export interface Selection {
-  /** Frames of RAM, whether in the source or left out there already. */
-  readonly ramPages: number;
-  readonly counts: Readonly<Record<PageClass, number>>;
-  /** Why more was kept than the level asks for; undefined where it was not. */
-  readonly keptMore: string | undefined;
+/**
+ * Frames that are looked at together: 256 GiB of 4 KiB pages. All bitmaps in memory are of one window, so that memory does not grow with
+ * the dump.
+ */
+export const WINDOW: number = 2 ** 26;
+/** Frames in all: 256 TiB. More than that a header can claim, and no machine has. */
+const MAX_FRAMES = 2 ** 36;
+
+/** What is known of the kernel's page array. */
+interface PageArray {
+  readonly memory: VirtualMemory;
+  readonly vmcoreinfo: Vmcoreinfo;
+  readonly layout: PageLayout;
+  readonly classifier: PageClassifier;
 }
 
 /**
- * Chooses the pages that a dump of this level keeps, all-zero ones aside. A kernel whose page layout is not understood keeps all.
- *
- * @param present bitmap that gets a bit for each frame of RAM. @param kept likewise for each frame to store. Both of maxPfn bits.
+ * Chooses the pages that a dump of this level keeps, all-zero ones aside. A kernel whose page layout is not understood keeps all. Windows
+ * are to be taken in ascending order.
  */
-export function selectPages(dump: DumpFile, level: number, present: Uint8Array, kept: Uint8Array): Selection {
-  const { maxPfn } = dump;
-  let ramPages = 0;
-  markStored(dump, maxPfn, (from, to) => {
-    setBits(present, from, to);
-    setBits(kept, from, to);
-    ramPages += to - from;
-  });
-  ramPages += markExcluded(dump, maxPfn, present);
-  const none = { free: 0, cache: 0, cachePrivate: 0, user: 0, hwpoison: 0, offline: 0 };
-  if ((level & EXCLUDE_BY_CLASS) === 0) return { ramPages, counts: none, keptMore: undefined };
-  try {
-    const vmcoreinfo = new Vmcoreinfo(dump.vmcoreinfo ?? "");
-    const physical = new PhysicalMemory(dump);
-    const memory = new VirtualMemory(physical, openX86_64(physical, vmcoreinfo));
-    const layout = readPageLayout(vmcoreinfo, new Types(undefined, vmcoreinfo, dump.wordSize));
-    const classifier = new PageClassifier(layout, level);
-    const bytes = new Uint8Array(CHUNK * layout.size);
-    let unread = 0;
-    for (const { pfn, count, address } of memMapRanges(memory, vmcoreinfo, dump.pageSize, maxPfn)) {
-      for (let at = 0; at < count; at += CHUNK) {
-        const pages = Math.min(CHUNK, count - at);
-        const into = bytes.subarray(0, pages * layout.size);
-        // A section may reach beyond RAM, and its struct pages then are nowhere.
-        unread += readStructPages(dump, memory, address + BigInt(at * layout.size), into, layout.size);
-        classifier.run(new Uint32Array(bytes.buffer, 0, into.length / 4), pfn + at, pages, kept, 0);
-      }
+export class Selector {
+  /** Frames of RAM, whether in the source or left out there already. */
+  ramPages = 0;
+  readonly #dump: DumpFile;
+  #array: PageArray | undefined;
+  readonly #counts: Record<PageClass, number> = { free: 0, cache: 0, cachePrivate: 0, user: 0, hwpoison: 0, offline: 0 };
+  #unread = 0;
+  #keptMore: string | undefined;
+
+  /** @throws LIMIT where the dump claims more memory than there is in any machine. */
+  constructor(dump: DumpFile, level: number) {
+    checkSize(dump);
+    this.#dump = dump;
+    if ((level & EXCLUDE_BY_CLASS) === 0) return;
+    try {
+      this.#array = openPageArray(dump, level);
+    } catch (error) {
+      if (!isDumpError(error)) throw error;
+      this.#keptMore = error.message;
     }
-    return {
-      ramPages,
-      counts: classifier.counts,
-      keptMore: unread > 0 && unread * 10 > ramPages ? `${unread} struct pages are not in the source; their pages are kept` : undefined,
-    };
+  }
+
+  /** Pages left out so far, by reason. */
+  get counts(): Readonly<Record<PageClass, number>> {
+    return this.#array?.classifier.counts ?? this.#counts;
+  }
+
+  /** Why more was kept than the level asks for; undefined where it was not. */
+  get keptMore(): string | undefined {
+    if (this.#keptMore !== undefined) return this.#keptMore;
+    return this.#unread > 0 && this.#unread * 10 > this.ramPages
+      ? `${Math.round(this.#unread)} struct pages are not in the source; their pages are kept`
+      : undefined;
+  }
+
+  /**
+   * Looks at frames `[from, to)`.
+   *
+   * @param present bitmap that gets a bit for each frame of RAM, bit 0 of byte 0 for `from`. @param kept likewise for each to store.
+   *   What was in them is forgotten.
+   * @returns false where there is no RAM.
+   */
+  run(from: number, to: number, present: Uint8Array, kept: Uint8Array): boolean {
+    const before = this.ramPages;
+    present.fill(0);
+    kept.fill(0);
+    markStored(this.#dump, from, to, (first, end) => {
+      setBits(present, first - from, end - from);
+      setBits(kept, first - from, end - from);
+      this.ramPages += end - first;
+    });
+    this.ramPages += markExcluded(this.#dump, from, to, present);
+    if (this.ramPages === before) return false;
+    if (this.#array && this.#keptMore === undefined) this.#classify(this.#array, from, to, kept);
+    return true;
+  }
+
+  #classify({ memory, vmcoreinfo, layout, classifier }: PageArray, from: number, to: number, kept: Uint8Array): void {
+    const bytes = new Uint8Array(CHUNK * layout.size);
+    try {
+      for (const { pfn, count, address } of memMapRanges(memory, vmcoreinfo, this.#dump.pageSize, layout.size, from, to)) {
+        for (let at = 0; at < count; at += CHUNK) {
+          const pages = Math.min(CHUNK, count - at);
+          const into = bytes.subarray(0, pages * layout.size);
+          // A section may reach beyond RAM, and its struct pages then are nowhere.
+          this.#unread += readStructPages(this.#dump, memory, address + BigInt(at * layout.size), into, layout.size);
+          classifier.run(new Uint32Array(bytes.buffer, 0, into.length / 4), pfn + at, pages, kept, from);
+        }
+      }
+    } catch (error) {
+      if (!isDumpError(error)) throw error;
+      this.#keptMore = error.message;
+    }
+  }
+}
+
+function checkSize({ maxPfn, pageSize }: DumpFile): void {
+  if (maxPfn > MAX_FRAMES)
+    throw new DumpError("LIMIT", `the dump claims ${maxPfn} page frames of ${pageSize} bytes, ${MAX_FRAMES} can be saved`);
+}
+
+function openPageArray(dump: DumpFile, level: number): PageArray {
+  if (dump.arch !== undefined && dump.arch !== "x86_64")
+    throw new DumpError("UNSUPPORTED", `pages can be told apart on x86_64 only, the dump is of ${dump.arch}`);
+  const quick = dump.vmcoreinfo === undefined ? undefined : openQuick(dump, dump.vmcoreinfo);
+  if (quick) return { ...quick, classifier: new PageClassifier(quick.layout, level) };
+  // The long way: VMCOREINFO is looked for in memory, and BTF fills in what it does not say.
+  const { memory, vmcoreinfo, types } = new Kernel(dump);
+  const layout = readPageLayout(vmcoreinfo, types);
+  return { memory, vmcoreinfo, layout, classifier: new PageClassifier(layout, level) };
+}
+
+/** By VMCOREINFO alone, which is enough nearly always. */
+function openQuick(dump: DumpFile, text: string): Omit<PageArray, "classifier"> | undefined {
+  const vmcoreinfo = new Vmcoreinfo(text);
+  const physical = new PhysicalMemory(dump);
+  const memory = new VirtualMemory(physical, openX86_64(physical, vmcoreinfo));
+  try {
+    return { memory, vmcoreinfo, layout: readPageLayout(vmcoreinfo, new Types(undefined, vmcoreinfo, dump.wordSize)) };
   } catch (error) {
     if (!isDumpError(error)) throw error;
-    return { ramPages, counts: none, keptMore: error.message };
+    return undefined;
   }
 }
 
@@ -73,7 +145,7 @@ const PAGE = 4096;
 function readStructPages(dump: DumpFile, memory: VirtualMemory, address: bigint, into: Uint8Array, size: number): number {
   let unread = 0;
   for (let at = 0; at < into.length;) {
-    const from = asVaddr(address + BigInt(at));
+    const from = asVaddr(BigInt.asUintN(64, address + BigInt(at)));
     const got = readTogether(dump, memory, from, into.subarray(at));
     if (got > 0) {
       at += got;
@@ -106,34 +178,37 @@ function readTogether(dump: DumpFile, memory: VirtualMemory, address: Vaddr, int
   }
 }
 
-/** Calls back with ranges of stored frames. */
-function markStored(dump: DumpFile, maxPfn: number, mark: (from: number, to: number) => void): void {
+/** Calls back with ranges of stored frames within `[start, end)`. */
+function markStored(dump: DumpFile, start: number, end: number, mark: (from: number, to: number) => void): void {
   const ranges = dump.storedRanges?.();
   if (ranges) {
-    for (const [from, to] of ranges) if (from < maxPfn) mark(from, Math.min(to, maxPfn));
+    for (const [from, to] of ranges) if (from < end && to > start) mark(Math.max(from, start), Math.min(to, end));
     return;
   }
-  let start = -1;
+  let first = -1;
   let last = -2;
-  for (let pfn = dump.nextStored(asPfn(0)); pfn !== undefined && pfn < maxPfn; pfn = dump.nextStored(asPfn(pfn + 1))) {
+  for (let pfn = dump.nextStored(asPfn(start)); pfn !== undefined && pfn < end; pfn = dump.nextStored(asPfn(pfn + 1))) {
     if (pfn !== last + 1) {
-      if (start >= 0) mark(start, last + 1);
-      start = pfn;
+      if (first >= 0) mark(first, last + 1);
+      first = pfn;
     }
     last = pfn;
   }
-  if (start >= 0) mark(start, last + 1);
+  if (first >= 0) mark(first, last + 1);
 }
 
 /** RAM that the source's writer left out: it is RAM in the copy too. Returns the frames. */
-function markExcluded(dump: DumpFile, maxPfn: number, present: Uint8Array): number {
-  if (dump.storedRanges?.()) return 0;
-  let count = 0;
-  for (let pfn = 0; pfn < maxPfn; pfn++) {
-    if ((present[pfn >>> 3]! & (1 << (pfn & 7))) === 0 && dump.pageState(asPfn(pfn)) === "excluded") {
-      present[pfn >>> 3]! |= 1 << (pfn & 7);
-      count++;
+function markExcluded(dump: DumpFile, start: number, end: number, present: Uint8Array): number {
+  const before = countBits(present, 0, end - start);
+  if (dump.ramRanges) {
+    for (const [from, to] of dump.ramRanges(asPfn(start))) {
+      if (from >= end) break;
+      setBits(present, Math.max(from, start) - start, Math.min(to, end) - start);
+    }
+  } else {
+    for (let pfn = start; pfn < end; pfn++) {
+      if (dump.pageState(asPfn(pfn)) === "excluded") setBits(present, pfn - start, pfn - start + 1);
     }
   }
-  return count;
+  return countBits(present, 0, end - start) - before;
 }

@@ -1,6 +1,6 @@
 import { openSync, writeSync } from "node:fs";
 import { isMainThread, parentPort } from "node:worker_threads";
-import { openDump } from "../../format/index.ts";
+import { openDump, reason } from "../../format/index.ts";
 import { type Chunk, ChunkWorker, type PageSink } from "./chunk.ts";
 import type { SaveCodec } from "./compress.ts";
 
@@ -18,6 +18,7 @@ export interface WorkerStart {
   readonly codec: SaveCodec;
   readonly pageSize: number;
   readonly kept: SharedArrayBuffer;
+  readonly base: number;
   readonly descriptorsAt: number;
   readonly zeroPageAt: number;
   readonly shared: SharedState;
@@ -46,7 +47,7 @@ export const CONTROL: Readonly<Record<"next" | "stop" | "pages" | "zeros" | "unr
 /** What a worker says at its end. */
 export type WorkerEnd =
   | { readonly kind: "done"; readonly problem: string | undefined }
-  | { readonly kind: "failed"; readonly message: string; readonly code: string | undefined }
+  | { readonly kind: "failed"; readonly during: "opening" | "writing"; readonly message: string; readonly code: string | undefined }
   | { readonly kind: "data"; readonly offset: number; readonly bytes: Uint8Array };
 
 /** Takes room in the file from the counter that all threads share. */
@@ -106,8 +107,10 @@ export function* storeChunks(worker: ChunkWorker, shared: SharedState, problems:
 async function main(start: WorkerStart): Promise<void> {
   const { shared } = start;
   const say = (message: WorkerEnd): void => parentPort!.postMessage(message);
+  let during: "opening" | "writing" = "opening";
   try {
     const { dump } = await openDump(start.paths, start.rawBase === undefined ? {} : { rawBase: start.rawBase });
+    during = "writing";
     const sink = start.output === undefined ? messageSink(say, shared) : fileSink(openSync(start.output, "r+"), shared.end);
     const worker = new ChunkWorker(dump, { ...start, kept: new Uint8Array(start.kept) }, sink);
     const problems: string[] = [];
@@ -116,8 +119,8 @@ async function main(start: WorkerStart): Promise<void> {
   } catch (error) {
     // The others need not go on.
     Atomics.store(new Int32Array(shared.control), CONTROL.stop, 1);
-    const { message, code } = error as NodeJS.ErrnoException;
-    say({ kind: "failed", message, code });
+    const { code } = error as NodeJS.ErrnoException;
+    say({ kind: "failed", during, message: reason(error), code });
   }
 }
 

@@ -1,5 +1,6 @@
 import { type InfoSection } from "../../format/index.ts";
-import { type Kernel, orMissing, readClocks, readLog, readSettings, readUptime, readUtsName } from "../../kernel/index.ts";
+import { residentInDump, residentSection } from "../../capture/softboot/index.ts";
+import { type Kernel, orMissing, readCommandLine, readClocks, readLog, readSettings, readUptime, readUtsName } from "../../kernel/index.ts";
 import { describeSeconds } from "../../report/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { openDumpOf, recordStats, tryKernel } from "../open-kernel.ts";
@@ -29,9 +30,12 @@ export async function run(context: Context, args: Args<"info">): Promise<number>
       ],
     });
     sections.push(...dump.info());
+    const commandLine = "value" in result ? readCommandLine(result.value)?.value : undefined;
+    const resident = residentInDump(dump, args.files[0]!, commandLine);
+    if (resident) sections.push(residentSection(resident.resident), ...resident.dump.info());
     const info = "value" in result ? result.value.vmcoreinfo : undefined;
     if (info) sections.push({ title: "VMCOREINFO", fields: [...info.keys()].map((key) => [key, info.get(key) ?? ""] as const) });
-    const problems = [...opened.problems, ...dump.problems];
+    const problems = [...opened.problems, ...dump.problems, ...(resident?.problems ?? [])];
     if (args.json) {
       const json = sections.map((section) => ({
         title: section.title,

@@ -3,7 +3,7 @@ import type { Kernel } from "../../kernel/index.ts";
 import { buildReport, renderReport, type Report } from "../../report/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { storageHints } from "../storage-hints.ts";
-import { openOptions, recordStats, tryKernel } from "../open-kernel.ts";
+import { givenSymbols, openOptions, recordStats, tryKernel } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
 import { escapeLine } from "../terminal.ts";
 import { version } from "../version.ts";
@@ -29,7 +29,8 @@ export async function run(context: Context, args: Args<"report">): Promise<numbe
         };
       }
     }
-    const report = buildReport({ evidence, kernel, kernelFailure, version: version() });
+    const symbolAt = opened ? undefined : givenSymbols(context, args);
+    const report = buildReport({ evidence, kernel, kernelFailure, version: version(), ...(symbolAt ? { symbolAt } : {}) });
     if (args.json) context.out.write(`${JSON.stringify(report)}\n`);
     else context.out.write(renderReport(report, { paint: context.out.paint, escape: escapeLine, logLines: args.logLines }));
     recordStats(
@@ -37,15 +38,15 @@ export async function run(context: Context, args: Args<"report">): Promise<numbe
       args.paths,
       evidence.pieces.reduce((sum, piece) => sum + (piece.kind === "dump" ? piece.size : 0), 0),
     );
-    return statusOf(report);
+    return statusOf(report, kernel !== undefined);
   } finally {
     evidence.dump?.dump.close();
   }
 }
 
 /** Neither a kernel nor a crash found is 4, a part missing 3; a dump whose kernel is not understood is 5. */
-function statusOf(report: Report): number {
-  const found = report.kernel !== null || report.panic.type !== null || report.panic.message !== null;
+function statusOf(report: Report, understood: boolean): number {
+  const found = understood || report.panic.type !== null || report.panic.message !== null;
   if (!found) return report.missing.some((entry) => entry.code === "UNSUPPORTED") ? exitCode.unsupported : exitCode["no-evidence"];
   return report.missing.length > 0 ? exitCode.partial : exitCode.good;
 }

@@ -1,5 +1,5 @@
-import { existsSync, fsyncSync, openSync, closeSync, renameSync, statSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, fstatSync, renameSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import {
   checkDump,
   collectDeviceDumps,
@@ -20,6 +20,7 @@ import {
   type SaveOptions,
   type SaveResult,
   syncFolder,
+  writeWhole,
 } from "../../capture/index.ts";
 import { DumpError, isDumpError } from "../../bytes/index.ts";
 import { readStorages } from "../../evidence/index.ts";
@@ -48,18 +49,28 @@ export async function run(context: Context, args: Args<"save">): Promise<number>
           : "save needs the dump and the file to write: lastwords save vmcore out",
     );
   }
+  if (args.flatten && args.json) throw new UsageError("-F writes the dump to standard output: --json has no place there");
+  if (new Set(outputs.map((path) => resolve(path))).size < outputs.length) throw new UsageError("a file is named twice");
   // First of all: while the dump is opened they load what they need.
   const helpers = args.dryRun || args.dumpDmesg || args.elf ? undefined : new Helpers(args.numThreads);
-  const { dump, problems } = await open(context, source!, args);
   try {
-    for (const problem of [...problems, ...dump.problems]) context.note(problem.message);
-    if (args.dumpDmesg) return saveDmesg(dump, outputs[0]!, args.force);
-    if (args.dryRun) return dryRun(context, dump, args, levels);
-    return await saveAt(context, dump, source!, outputs, args, levels, helpers);
+    const opened = await open(context, source!, args);
+    const { dump } = opened;
+    try {
+      const problems = [...opened.problems, ...dump.problems];
+      for (const problem of problems) context.note(problem.message);
+      if (args.dumpDmesg) return saveDmesg(context, dump, source!, outputs[0]!, args.force);
+      if (args.dryRun) return dryRun(context, dump, args, levels);
+      // Each helper would unpack it for itself.
+      const packed = opened.containers.some((container) => container !== "flattened");
+      const code = await saveAt(context, dump, source!, outputs, args, levels, packed ? undefined : helpers);
+      return code === exitCode.good && problems.length > 0 ? exitCode.partial : code;
+    } finally {
+      dump.close();
+      context.stats.bytesRead += readStats.bytes;
+    }
   } finally {
     helpers?.close();
-    dump.close();
-    context.stats.bytesRead += readStats.bytes;
   }
 }
 
@@ -71,7 +82,7 @@ async function open(
   context: Context,
   source: string,
   args: Args<"save">,
-): Promise<{ dump: DumpFile; problems: readonly { message: string }[] }> {
+): Promise<{ dump: DumpFile; problems: readonly { message: string }[]; containers: readonly string[] }> {
   const collect = !args.noDeviceDumps && (source === "/proc/vmcore" || args.collectors !== undefined);
   if (!collect || args.dryRun || args.dumpDmesg) {
     return openDump([source], { onProgress: context.progress, ...(args.rawBase === undefined ? {} : { rawBase: args.rawBase }) });
@@ -79,7 +90,7 @@ async function open(
   const { dumps, lost } = await collectDeviceDumps(args.collectors === undefined ? {} : { directory: args.collectors });
   for (const { name, reason: why } of lost) context.note(`device dump ${name} is lost: ${why}`);
   if (dumps.length > 0) context.note(`${dumps.length} device dumps were made`);
-  return { dump: openSources([new MergedVmcore(openVmcore(source), dumps)]), problems: [] };
+  return { dump: openSources([new MergedVmcore(openVmcore(source), dumps)]), problems: [], containers: [] };
 }
 
 /** Regions of reserved memory that hold records: they are small, and the next kernel may write over them. */
@@ -108,8 +119,8 @@ async function reservedRegions(context: Context): Promise<{ suffix: string; what
 }
 
 function levelsOf(text: string): number[] {
-  const levels = text.split(",").map(Number);
-  if (text === "" || levels.some((level) => !Number.isInteger(level) || level < 0 || level > 31)) {
+  const levels = text.split(",").map((level) => (/^\d{1,2}$/.test(level) ? Number(level) : NaN));
+  if (!levels.every((level) => level <= 31)) {
     throw new UsageError(`-d ${text}: a dump level is a number from 0 to 31, or several with commas between`);
   }
   return levels;
@@ -133,9 +144,11 @@ async function saveAt(
 ): Promise<number> {
   const codec = codecOf(args);
   const base = outputs[0];
-  if (!args.force) for (const path of outputs) if (existsSync(path)) throw new DumpError("IO", `${path} is there already; -f replaces it`);
+  let unwritten = 0;
+  for (const path of outputs) checkTarget(path, args.force, [`${path}-incomplete`], source);
   if (base !== undefined && !args.noLight) {
     const light = saveLight(dump, base, args.paths[0] === "/proc/vmcore" ? await reservedRegions(context) : []);
+    unwritten = light.unwritten;
     for (const problem of light.problems) context.note(problem);
     for (const { path, what, size } of light.files) context.note(`${what}: ${path}, ${formatBytes(size)}`);
   }
@@ -144,9 +157,11 @@ async function saveAt(
     ...(args.rawBase === undefined ? {} : { rawBase: args.rawBase }),
     level,
     codec,
+    timestamp,
     ...(helpers ? { helpers } : {}),
     onProgress: context.progress,
   });
+  const timestamp = Math.floor(Date.now() / 1000);
   const started = performance.now();
   let result: SaveResult | undefined;
   let used = levels[0]!;
@@ -163,20 +178,38 @@ async function saveAt(
       break;
     } catch (error) {
       const next = levels[i + 1];
-      if (!isFull(error) || next === undefined) throw kept(error, base);
+      // What is in a stream cannot be taken back.
+      if (!isFull(error) || next === undefined || args.flatten) throw kept(error, outputs);
       context.note(`${(error as Error).message}; trying again with dump level ${next}`);
     }
   }
   const seconds = (performance.now() - started) / 1000;
-  return report(context, result!, { outputs, args, codec, level: used, seconds });
+  const code = await report(context, result!, { outputs, args, codec, level: used, seconds });
+  return code === exitCode.good && unwritten > 0 ? exitCode.partial : code;
+}
+
+/**
+ * Refuses to write over what is there, and over the source whatever is said: `save vmcore-incomplete vmcore` is what one types after a
+ * full disk.
+ *
+ * @param written further files that writing `path` begins with.
+ */
+function checkTarget(path: string, force: boolean, written: readonly string[], source: string | number): void {
+  if (!force && existsSync(path)) throw new DumpError("IO", `${path} is there already; -f replaces it`);
+  const input = typeof source === "number" ? fstatSync(source) : statSync(source);
+  if (!input.isFile()) return;
+  for (const file of [path, ...written]) {
+    const there = statSync(file, { throwIfNoEntry: false });
+    if (there?.ino === input.ino && there.dev === input.dev)
+      throw new DumpError("BAD_ARGUMENT", `${file} is the dump itself: give another name`);
+  }
 }
 
 /** What is said when it went wrong: where what was saved is. */
-function kept(error: unknown, base: string | undefined): unknown {
-  if (!isDumpError(error) || base === undefined || !existsSync(`${base}-incomplete`)) return error;
-  return new DumpError(error.code, `${error.message}; what was saved until then is in ${base}-incomplete and can be read`, {
-    cause: error,
-  });
+function kept(error: unknown, outputs: readonly string[]): unknown {
+  const files = outputs.map((path) => `${path}-incomplete`).filter((path) => existsSync(path));
+  if (!isDumpError(error) || files.length === 0) return error;
+  return new DumpError(error.code, `${error.message}; what was saved until then is in ${files.join(", ")}`, { cause: error.cause });
 }
 
 async function withOutput(output: Output, save: (output: Output) => Promise<SaveResult>): Promise<SaveResult> {
@@ -204,12 +237,12 @@ function renameTo(from: string, to: string): void {
   syncFolder(dirname(to));
 }
 
-/** One file for each part of memory, with the same bitmaps. */
+/** One file for each part of memory, with the same bitmaps. They get their names together: parts of two sets do not fit. */
 async function saveSplit(dump: DumpFile, outputs: readonly string[], options: SaveOptions): Promise<SaveResult> {
   let all: SaveResult | undefined;
   for (const [i, path] of outputs.entries()) {
     const range: [number, number] = [Math.floor((dump.maxPfn * i) / outputs.length), Math.floor((dump.maxPfn * (i + 1)) / outputs.length)];
-    const part = await saveFile(path, (output) => saveKdump(dump, output, { ...options, range }));
+    const part = await withOutput(fileOutput(`${path}-incomplete`, true), (output) => saveKdump(dump, output, { ...options, range }));
     all = all
       ? {
           ...part,
@@ -221,6 +254,7 @@ async function saveSplit(dump: DumpFile, outputs: readonly string[], options: Sa
         }
       : part;
   }
+  for (const path of outputs) renameTo(`${path}-incomplete`, path);
   return all!;
 }
 
@@ -232,6 +266,16 @@ interface Done {
   readonly seconds: number;
 }
 
+/** Opens what was written, as anybody would. */
+async function checkSaved(outputs: readonly string[]): Promise<ReturnType<typeof checkDump>> {
+  const { dump } = await openDump(outputs, {});
+  try {
+    return checkDump(dump);
+  } finally {
+    dump.close();
+  }
+}
+
 /** Says what was saved, and opens it again to say what is inside. */
 async function report(context: Context, result: SaveResult, { outputs, args, codec, level, seconds }: Done): Promise<number> {
   if (result.keptMore !== undefined) context.note(`MORE PAGES ARE KEPT THAN LEVEL ${level} ASKS FOR: ${result.keptMore}`);
@@ -240,12 +284,7 @@ async function report(context: Context, result: SaveResult, { outputs, args, cod
       `${result.unreadable} pages could not be read from the source and are zeros in the copy; the first: ${result.firstProblem}`,
     );
   }
-  let checks: ReturnType<typeof checkDump> = [];
-  if (outputs.length > 0 && !args.noCheck) {
-    const { dump } = await openDump(outputs, {});
-    checks = checkDump(dump);
-    dump.close();
-  }
+  const checks = args.noCheck || outputs.length === 0 ? [] : await checkSaved(outputs);
   if (args.json) {
     const { size, ramPages, savedPages, zeroPages, excluded, unreadable } = result;
     const value = {
@@ -280,7 +319,7 @@ function dryRun(context: Context, dump: DumpFile, args: Args<"save">, levels: re
   const codec = codecOf(args);
   const results = forecast(dump, args.dumpLevel === "31" ? ALL_LEVELS : levels, codec, args.numThreads);
   for (const { level, keptMore } of results)
-    if (keptMore !== undefined) context.note(`level ${level} would keep more than it asks for: ${keptMore}`);
+    if (keptMore !== null) context.note(`level ${level} would keep more than it asks for: ${keptMore}`);
   if (args.json) context.out.write(`${JSON.stringify({ schema: "lastwords-save-forecast-1", codec, levels: results })}\n`);
   else {
     const rows = results.map(({ level, pages, size, seconds }) => [
@@ -296,36 +335,36 @@ function dryRun(context: Context, dump: DumpFile, args: Args<"save">, levels: re
   return exitCode.good;
 }
 
-function saveDmesg(dump: DumpFile, path: string, force: boolean): number {
-  const text = quickLog(dump);
+function saveDmesg(context: Context, dump: DumpFile, source: string, path: string, force: boolean): number {
+  checkTarget(path, force, [`${path}-incomplete`], source);
+  const bytes = Buffer.from(quickLog(dump), "utf8");
   try {
-    const fd = openSync(path, force ? "w" : "wx", 0o600);
-    try {
-      writeSync(fd, text);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+    writeWhole(path, bytes);
   } catch (error) {
     throw new DumpError("IO", `cannot write ${path}: ${reason(error)}`, { cause: error });
   }
+  syncFolder(dirname(path));
+  context.out.line(`${path}: ${formatBytes(bytes.length)}`);
   return exitCode.good;
 }
 
 async function runRearrange(context: Context, args: Args<"save">): Promise<number> {
   const [path, ...more] = args.paths;
   if (path === undefined || more.length > 0) throw new UsageError("-R needs the one file to write; the stream comes from standard input");
-  if (!args.force && existsSync(path)) throw new DumpError("IO", `${path} is there already; -f replaces it`);
+  checkTarget(path, args.force, [`${path}-incomplete`], 0);
   const incomplete = `${path}-incomplete`;
   const output = fileOutput(incomplete, true);
   try {
     rearrange(0, "standard input", output);
   } catch (error) {
-    throw kept(error, path);
+    throw kept(error, [path]);
   } finally {
     output.close();
   }
   renameTo(incomplete, path);
   context.out.line(`${path}: ${formatBytes(statSync(path).size)}`);
-  return exitCode.good;
+  if (args.noCheck) return exitCode.good;
+  const checks = await checkSaved([path]);
+  printChecks(context, checks);
+  return checks.some(({ ok }) => !ok) ? exitCode.partial : exitCode.good;
 }

@@ -53,6 +53,8 @@ class ElfDump implements DumpFile {
   readonly #offsets: Float64Array;
   /** Ranges that p_memsz covers and p_filesz does not, sorted by start: what makedumpfile -E left out. */
   readonly #excluded: { start: number; end: number }[] = [];
+  /** The loads sorted by address. */
+  readonly #ordered: readonly Segment[];
 
   constructor(source: ByteSource) {
     this.#source = source;
@@ -91,6 +93,7 @@ class ElfDump implements DumpFile {
       beyond += Math.max(0, Math.min(load.filesz, load.offset + load.filesz - source.size));
     }
     this.#excluded.sort((a, b) => a.start - b.start);
+    this.#ordered = this.#loads.toSorted((a, b) => a.paddr - b.paddr);
     this.maxPfn = Math.ceil(top / this.pageSize);
     if (beyond > 0)
       this.problems.push({
@@ -231,7 +234,10 @@ class ElfDump implements DumpFile {
     let to = -1;
     for (let i = 0; i < this.#starts.length; i++) {
       const first = Math.floor(this.#starts[i]! / this.pageSize);
-      const last = Math.ceil(this.#ends[i]! / this.pageSize);
+      // A header may promise what the file does not have.
+      const inFile = this.#starts[i]! + Math.max(0, this.#source.size - this.#offsets[i]!);
+      const last = Math.ceil(Math.min(this.#ends[i]!, inFile) / this.pageSize);
+      if (last <= first) continue;
       if (first <= to && from >= 0) {
         to = Math.max(to, last);
         continue;
@@ -264,6 +270,13 @@ class ElfDump implements DumpFile {
       if (from < end) return asPfn(Math.floor(from / this.pageSize));
     }
     return undefined;
+  }
+
+  *ramRanges(pfn: Pfn): Iterable<readonly [number, number]> {
+    for (const { paddr, memsz } of this.#ordered) {
+      const to = Math.ceil((paddr + memsz) / this.pageSize);
+      if (to > pfn) yield [Math.floor(paddr / this.pageSize), to];
+    }
   }
 
   info(): InfoSection[] {

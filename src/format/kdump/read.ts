@@ -250,6 +250,16 @@ class KdumpDump implements DumpFile {
     return undefined;
   }
 
+  *ramRanges(pfn: Pfn): Iterable<readonly [number, number]> {
+    const { ram } = this.#first;
+    for (let from = ram.next(pfn); from !== undefined;) {
+      let to = from + 1;
+      while (ram.has(to)) to++;
+      yield [from, to];
+      from = ram.next(to);
+    }
+  }
+
   info(): InfoSection[] {
     const sections: InfoSection[] = [];
     for (const part of this.#parts) {

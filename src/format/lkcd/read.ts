@@ -2,6 +2,7 @@ import { asPfn, type ByteSource, DumpError, Fields, hex, isDumpError, MAX_PADDR,
 import { codecByName } from "../../codec/index.ts";
 import { decompressRleNCopies } from "../../codec/index.ts";
 import type { DumpFile, DumpProblem, ElfNote, InfoSection, OpenOptions, PageState } from "../dump.ts";
+import { vmcoreinfoOf } from "../elf/index.ts";
 import { type LkcdArchHeader, parseArchHeader } from "./arch.ts";
 import {
   DUMP_COMPRESS_GZIP,
@@ -27,6 +28,7 @@ import {
   parseHeader,
   UTSNAME_FIELDS,
 } from "./layout.ts";
+import { findNotes } from "./notes.ts";
 import { MAX_PAGES, MAX_PFN, PageIndex } from "./page-index.ts";
 import { findHeader } from "./probe.ts";
 
@@ -122,8 +124,9 @@ export class LkcdDump implements DumpFile {
   readonly wordSize: 4 | 8;
   readonly arch: string | undefined;
   readonly maxPfn: number;
-  readonly notes: readonly ElfNote[] = [];
-  readonly vmcoreinfo: string | undefined = undefined;
+  /** Notes that `lastwords softboot` keeps behind the architecture header; LKCD itself has none. */
+  readonly notes: readonly ElfNote[];
+  readonly vmcoreinfo: string | undefined;
   readonly problems: DumpProblem[] = [];
   /** The dump header: panic string, current task, system name. */
   readonly header: LkcdHeader;
@@ -173,6 +176,8 @@ export class LkcdDump implements DumpFile {
     const reader = new RecordReader(source, place.littleEndian);
     this.#firstPage = this.#findFirstPage(reader);
     this.archHeader = this.#readArchHeader();
+    this.notes = this.#readNotes();
+    this.vmcoreinfo = vmcoreinfoOf(this.notes);
     this.pageSize = this.#findPageSize(reader);
     this.#record = new Uint8Array(DUMP_PAGE_HEADER_SIZE + this.pageSize);
     this.#recordView = new DataView(this.#record.buffer);
@@ -249,6 +254,14 @@ export class LkcdDump implements DumpFile {
       return parsed;
     }
     return undefined;
+  }
+
+  #readNotes(): readonly ElfNote[] {
+    if (!this.archHeader) return [];
+    const start = this.#base + this.header.dh_header_size + this.archHeader.dha_header_size;
+    const length = Math.min(this.#firstPage, this.#source.size, start + ARCH_HEADER_LIMIT) - start;
+    if (length < 16) return [];
+    return findNotes(readExactly(this.#source, start, length, "notes", ARCH_HEADER_LIMIT), start, this.littleEndian, this.problems);
   }
 
   /**

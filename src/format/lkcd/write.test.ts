@@ -115,6 +115,29 @@ describe("LKCD writer", () => {
     expect(dump.archHeader?.cpus.length).toBe(500);
   });
 
+  test("notes come back, also those that do not fit 64 KiB", () => {
+    const page = [[1, pagePattern("text", 1, 4096)]] as const;
+    for (const size of [100, 200_000]) {
+      const notes = [
+        { name: "CORE", type: 1, desc: Uint8Array.from({ length: 336 }, (_, i) => i) },
+        { name: "VMCOREINFO", type: 0, desc: Buffer.from("OSRELEASE=6.1.0-test\nPAGESIZE=4096\n") },
+        { name: "LINUX", type: 0x700, desc: new Uint8Array(size).fill(7) },
+      ];
+      const bytes = collect({ ...FIELDS, notes }, page);
+      const dump = new LkcdDump(new MemorySource(bytes));
+      expect(dump.problems).toEqual([]);
+      expect(dump.notes.map(({ name, type, desc }) => ({ name, type, desc: Buffer.from(desc) }))).toEqual(
+        notes.map((note) => ({ ...note, desc: Buffer.from(note.desc) })),
+      );
+      expect(dump.vmcoreinfo).toBe("OSRELEASE=6.1.0-test\nPAGESIZE=4096\n");
+      expect(dump.archHeader?.cpus.length).toBe(2);
+      bytes[dump.notes[1]!.offset + 30]! ^= 1;
+      const damaged = new LkcdDump(new MemorySource(bytes));
+      expect(damaged.notes).toEqual([]);
+      expect(damaged.problems.map(({ code }) => code)).toEqual(["CORRUPT"]);
+    }
+  });
+
   test("a truncated dump says so, and a bad page is refused", () => {
     const dump = new LkcdDump(new MemorySource(collect(FIELDS, [[1, pagePattern("zero", 1, 4096)]], true)));
     expect(dump.problems.map(({ code }) => code)).toEqual(["TRUNCATED"]);
