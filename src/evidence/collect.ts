@@ -1,9 +1,11 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { type DumpError, isDumpError, latin1, utf8, DumpError as Failure } from "../bytes/index.ts";
+import { type DumpError, isDumpError, utf8, DumpError as Failure } from "../bytes/index.ts";
 import { parseEfiName, parseRecordName } from "../pstore/index.ts";
 import { looksLikeStorage, type PstoreStorage, readStorages, recordFiles, type StorageHints } from "./pstore/storage.ts";
-import { type PstoreStory, storyOf } from "./pstore/story.ts";
+import { residentInDump, residentInFile, residentInMemory, type OpenedResident } from "../capture/softboot/index.ts";
+import { type PstoreStory, storyOf, type TextOf } from "./pstore/story.ts";
+import { type KernelText, kernelTextOf, openByteStream, openKernelText, recogniseText } from "./text/index.ts";
 import { type DumpProblem, FileSource, openDump, type OpenedDump, type OpenOptions, reason, recognise } from "../format/index.ts";
 
 /** What a file turned out to be. */
@@ -27,8 +29,8 @@ export interface Evidence {
   readonly pieces: readonly EvidencePiece[];
   /** The memory image, when one of the pieces is one. */
   readonly dump: OpenedDump | undefined;
-  /** The text of the first log, when there is one. */
-  readonly log: { readonly path: string; readonly text: string } | undefined;
+  /** The log in which the crash is looked for, when there is one. */
+  readonly log: LogEvidence | undefined;
   /** What pstore's backends kept, of every place that holds any. */
   readonly pstore: readonly PstoreStorage[];
   /** What their records tell together. */
@@ -37,11 +39,22 @@ export interface Evidence {
   readonly notes: readonly string[];
 }
 
+/** A log file, or what pstore's records tell. */
+export interface LogEvidence {
+  readonly path: string;
+  /** Its end, as a console would show it; all of it, where it is no longer than 16 MiB. */
+  readonly text: string;
+  /** Bytes before `text`; 0 where not given. */
+  readonly skipped?: number;
+  /** Opens all of it, to be read once; `text` is all where not given. The caller closes it. @throws IO */
+  readonly open?: () => KernelText;
+}
+
 const MAX_FILES = 1000;
 const MAX_DEPTH = 3;
 const HEAD_SIZE = 64 * 1024;
-/** The end of a longer log is what matters. */
-const MAX_LOG = 64 * 1024 * 1024;
+/** Of a longer log the end is kept; crashes are looked for in all of it. */
+const MAX_LOG = 16 * 1024 * 1024;
 
 /**
  * Finds out what the paths hold and opens the memory image among them. Folders are searched three levels deep.
@@ -53,8 +66,13 @@ export async function collectEvidence(paths: readonly string[], options: OpenOpt
   const files: string[] = [];
   for (const path of paths) addFiles(path, files, 0);
   if (options.raw || options.rawBase !== undefined) {
-    const dump = await openDump(files, options);
-    return { pieces: files.map((path) => pieceOf(path, "dump", "raw")), dump, log: undefined, pstore: [], story: storyOf([]), notes: [] };
+    const image = await openDump(files, options);
+    const pieces = files.map((path) => pieceOf(path, "dump", "raw"));
+    // What a soft boot left in it is the crash; the image is of a machine that runs.
+    const resident = residentInDump(image.dump, files[0]!);
+    if (resident) noteResident(pieces[0]!, resident);
+    const dump = resident ?? image;
+    return { pieces, dump, log: undefined, pstore: [], story: storyOf([]), notes: [] };
   }
   const pieces = files.map((path) => classify(path, hints));
   const { storages: pstore, notes } = await storagesOf(pieces, hints, options);
@@ -82,9 +100,22 @@ export async function collectEvidence(paths: readonly string[], options: OpenOpt
       }
     }
   }
+  for (const piece of pieces) {
+    if (dump) break;
+    const resident =
+      piece.format === "memory"
+        ? residentInMemory()
+        : piece.kind === "other" && piece.size >= SMALLEST_IMAGE
+          ? residentInFile(piece.path)
+          : undefined;
+    if (resident) {
+      dump = resident;
+      noteResident(piece, resident);
+    }
+  }
   const logs = chooseLog(pieces.filter((piece) => piece.kind === "log"));
   // A log that somebody saved and that has no crash in it says less than records that have one.
-  const log = story.crash && !(logs && LAST_WORDS.test(logs.text)) ? { path: story.crash.source, text: story.crash.text } : logs;
+  const log = story.crash && !(logs && LAST_WORDS.test(logs.text)) ? recordedLog(story.crash) : logs;
   if (!dump && !log && failure) throw failure;
   return { pieces, dump, log, pstore, story, notes };
 }
@@ -119,18 +150,79 @@ function describeStorage({ backend, layout, records, problems }: PstoreStorage):
   return [`${backend}, ${count}`, ...(layout ? [layout.layout] : []), ...problems].join("; ");
 }
 
+/** A file of no format is searched for a resident dump from this size on. */
+const SMALLEST_IMAGE = 1024 * 1024;
+
+function noteResident(piece: EvidencePiece, { resident }: OpenedResident): void {
+  piece.health = resident.problems.length > 0 ? "partial" : "good";
+  piece.details.splice(
+    0,
+    piece.details.length,
+    `holds a dump that a soft boot left at 0x${resident.address.toString(16)}, which is reported`,
+    ...resident.problems.map(({ message }) => message),
+  );
+}
+
 /** Words of the kernel at its end; a log that has none of them is of another boot, or of the capture kernel. */
 const LAST_WORDS = /Kernel panic - not syncing|Oops: |BUG: |kernel BUG at|general protection fault|Unable to handle kernel/;
 
 /** The first log with a crash in it, else the first. */
-function chooseLog(pieces: readonly EvidencePiece[]): Evidence["log"] {
-  let first: Evidence["log"];
-  for (const { path } of pieces) {
-    const log = { path, text: readText(path) };
+function chooseLog(pieces: readonly EvidencePiece[]): LogEvidence | undefined {
+  let first: LogEvidence | undefined;
+  for (const piece of pieces) {
+    const log = readLog(piece);
     if (LAST_WORDS.test(log.text)) return log;
     first ??= log;
   }
   return first;
+}
+
+function recordedLog({ source, text }: TextOf): LogEvidence {
+  return { path: source, text, skipped: 0, open: () => kernelTextOf(Buffer.from(text).toString("latin1"), source) };
+}
+
+function readLog(piece: EvidencePiece): LogEvidence {
+  const { path } = piece;
+  const open = (): KernelText => openKernelText(openByteStream(path));
+  const opened = open();
+  try {
+    const { form } = opened;
+    const what = FORM_NAMES[form.kind] + (form.prefixed ? " with a head of its own before each line" : "");
+    if (form.encoding !== "bytes") piece.details.push(`${what}, ${form.encoding.toUpperCase()}`);
+    else if (form.kind !== "console" || form.prefixed) piece.details.push(what);
+    const { tail, skipped } = tailOf(opened);
+    if (skipped > 0) piece.details.push(`text, ${piece.size} bytes, the last ${tail.length} of which are in the report; all of it was searched`);
+    // A NUL in the middle is no end; a serial console ends lines with carriage returns.
+    return { path, text: utf8(tail.replaceAll("\0", " ")).replaceAll("\r\n", "\n"), skipped, open };
+  } finally {
+    opened.close();
+  }
+}
+
+const FORM_NAMES = {
+  console: "text",
+  kmsg: "records of netconsole or /dev/kmsg",
+  parts: "parts of pstore's dumps",
+  "journal-export": "the journal, as journalctl -o export writes it",
+  "journal-json": "the journal, as journalctl -o json writes it",
+} as const satisfies Record<KernelText["form"]["kind"], string>;
+
+/** The end of a text, from the beginning of a line. */
+function tailOf(text: KernelText): { tail: string; skipped: number } {
+  const pieces: string[] = [];
+  let size = 0;
+  let skipped = 0;
+  for (let piece = text.pull(); piece !== undefined; piece = text.pull()) {
+    pieces.push(piece);
+    size += piece.length;
+    while (size - pieces[0]!.length >= MAX_LOG) {
+      skipped += pieces[0]!.length;
+      size -= pieces.shift()!.length;
+    }
+  }
+  const all = pieces.join("");
+  const from = skipped === 0 && all.length <= MAX_LOG ? 0 : all.indexOf("\n", all.length - MAX_LOG) + 1;
+  return { tail: from === 0 ? all : all.slice(from), skipped: skipped + from };
 }
 
 function noteProblem(pieces: readonly EvidencePiece[], problem: DumpProblem): void {
@@ -196,20 +288,9 @@ function pieceOf(path: string, kind: PieceKind, format: string, size: number = s
 
 /** Mostly printable, tabs, line ends and escape sequences; NULs happen in console captures, rarely. */
 function looksLikeText(head: Uint8Array): boolean {
+  // A text in UTF-16 is half NULs.
+  if (recogniseText(Buffer.from(head.subarray(0, 4096)).toString("latin1")).encoding !== "bytes") return true;
   let odd = 0;
   for (const byte of head) if (byte < 9 || (byte > 13 && byte < 32 && byte !== 27)) odd++;
   return odd * 50 <= head.length;
-}
-
-function readText(path: string): string {
-  const source = new FileSource(path);
-  try {
-    const start = Math.max(0, source.size - MAX_LOG);
-    const bytes = new Uint8Array(source.size - start);
-    source.read(start, bytes);
-    // A NUL in the middle is no end; a serial console ends lines with carriage returns.
-    return utf8(latin1(bytes.map((byte) => (byte === 0 ? 0x20 : byte)))).replaceAll("\r\n", "\n");
-  } finally {
-    source.close();
-  }
 }

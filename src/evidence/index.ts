@@ -1,4 +1,4 @@
-export { collectEvidence, type Evidence, type EvidencePiece, type PieceKind } from "./collect.ts";
+export { collectEvidence, type Evidence, type EvidencePiece, type LogEvidence, type PieceKind } from "./collect.ts";
 export {
   type PstoreStorage,
   readStorages,
@@ -8,3 +8,4 @@ export {
   type StorageZone,
 } from "./pstore/storage.ts";
 export { type CaptureStory, type PstoreStory, storyOf, type TextOf } from "./pstore/story.ts";
+export * from "./text/index.ts";

@@ -1,5 +1,16 @@
 import { asVaddr, hex, hex16, latin1, type Vaddr } from "../bytes/index.ts";
-import type { Evidence, PstoreStorage } from "../evidence/index.ts";
+import {
+  cleanLine,
+  type Evidence,
+  kernelTextOf,
+  type LogEvidence,
+  parseHead,
+  type PstoreStorage,
+  rawAddresses,
+  readBanner,
+  type TextFacts,
+  type TextFrame,
+} from "../evidence/index.ts";
 import { type ElfNote, NT_VMCOREDD } from "../format/index.ts";
 import {
   type Backtrace,
@@ -35,11 +46,12 @@ import {
   TaskReader,
 } from "../kernel/index.ts";
 import { recordFileName } from "../pstore/index.ts";
-import { causeOf, messageOf, whoOf } from "./cause.ts";
+import { type CrashStory, lastWordsOf, messageOf, readCrashes, whoOf } from "./cause.ts";
 import { disassembleAround } from "./disassemble.ts";
 import type {
   CaptureReport,
   CpuReport,
+  CrashReport,
   EvidenceReport,
   FrameReport,
   KernelReport,
@@ -63,6 +75,8 @@ export interface ReportInput {
   readonly kernel: Kernel | undefined;
   readonly kernelFailure: MissingReport | undefined;
   readonly version: string;
+  /** Names a link-time address of vmlinux, where symbols were given and no dump. */
+  readonly symbolAt?: (address: bigint) => { readonly name: string; readonly offset: number } | undefined;
 }
 
 /** A task with its trace. */
@@ -87,11 +101,16 @@ export function buildReport(input: ReportInput): Report {
   const tasks = kernel?.types.btf ? traceTasks(kernel, cpus) : [];
   const modules = kernel?.types.btf ? kernel.modules() : [];
 
-  const panic = panicOf(kernel, cpus, tasks, text, receipts);
+  const story = crashStoryOf(log ? { path: "memory", text } : evidence.log);
+  const companion = log && evidence.log ? companionOf(kernel!, evidence.log, story) : undefined;
+  const names = namerOf(input, story);
+  const panic = panicOf(kernel, cpus, tasks, { text, story, names, skipped: log ? 0 : (evidence.log?.skipped ?? 0) }, receipts);
+  const addresses = addressesOf(text, [story, companion?.difference === undefined ? companion?.story : undefined], names);
   const report: Omit<Report, "summary"> = {
     schema: "lastwords-report-1",
     tool: { name: "lastwords", version: input.version },
     title: panic.title,
+    crashes: crashesOf(story),
     evidence: [],
     dump: dump
       ? {
@@ -102,14 +121,14 @@ export function buildReport(input: ReportInput): Report {
           maxPfn: dump.maxPfn,
         }
       : null,
-    kernel: kernel ? kernelOf(kernel, system!, receipts) : null,
+    kernel: kernel ? kernelOf(kernel, system!, receipts) : kernelOfText(story, text, receipts),
     panic,
     cpus: cpus.map((cpu) => cpuOf(kernel!, cpu, tasks)),
     tasks: tasks.map((traced) => taskOf(traced)),
-    stuck: stuckOf(kernel, tasks, cpus),
+    stuck: kernel?.types.btf ? stuckOf(kernel, tasks, cpus) : stuckOfText(story, receipts),
     memory: system?.memory ? receipt(receipts, "/memory", system.memory, memoryOf(system.memory.value)) : null,
-    modules: modules.map(moduleOf),
-    log: logOf(log, text),
+    modules: kernel?.types.btf ? modules.map(moduleOf) : modulesOfText(story, receipts),
+    log: { ...logOf(log, text), addresses },
     notes: dump ? dump.notes.map((note) => noteOf(note)) : [],
     records: evidence.pstore.flatMap(recordsOf),
     capture: captureOf(evidence),
@@ -121,10 +140,193 @@ export function buildReport(input: ReportInput): Report {
     ...report,
     // Reading modules' tables above may have added to it.
     missing: [...(input.kernelFailure ? [input.kernelFailure] : []), ...mergeMissing(missing), ...dumpProblems(evidence)],
-    evidence: evidenceOf(input, log, report),
+    evidence: evidenceOf(input, log, report, companion),
     summary: "",
   };
   return { ...lines, summary: summarise(lines) };
+}
+
+/** What the log tells of crashes; nothing where there is no log. */
+function crashStoryOf(log: LogEvidence | undefined): CrashStory {
+  if (!log || (log.text === "" && log.open === undefined)) return { crashes: [], left: 0, cause: undefined, facts: undefined };
+  // The reader wants one character a byte.
+  const text = log.open?.() ?? kernelTextOf(Buffer.from(log.text).toString("latin1"), log.path);
+  try {
+    return readCrashes(text);
+  } finally {
+    text.close();
+  }
+}
+
+function crashesOf(story: CrashStory): CrashReport[] {
+  return story.crashes.map(({ crash, boot, time }) => ({
+    title: crash.title,
+    altTitles: crash.altTitles,
+    type: crash.type,
+    function: crash.frame === undefined || crash.frame === "corrupted" ? null : crash.frame,
+    corrupted: crash.corrupted === false ? null : crash.corrupted,
+    line: crash.line + 1,
+    boot: boot + 1,
+    time: time ?? null,
+    cause: crash === story.cause?.crash,
+  }));
+}
+
+/** A log file beside a dump that has a log of its own: is it of the same kernel, and does it tell the same? */
+interface Companion {
+  readonly log: LogEvidence;
+  readonly story: CrashStory;
+  /** How it differs, in words; undefined where it is of the same kernel, as far as both tell. */
+  readonly difference: string | undefined;
+  readonly detail: string;
+}
+
+function companionOf(kernel: Kernel, log: LogEvidence, own: CrashStory): Companion {
+  const story = crashStoryOf(log);
+  const { release, buildId } = identityOf(story, log.text);
+  const info = kernel.vmcoreinfo;
+  const ownRelease = info.get("OSRELEASE") ?? readUtsName(kernel)?.value.release;
+  const ownBuildId = info.get("BUILD-ID");
+  const differences = [
+    release !== undefined && ownRelease !== undefined && release !== ownRelease ? `is of Linux ${release}, the dump of ${ownRelease}` : "",
+    buildId !== undefined && ownBuildId !== undefined && buildId !== ownBuildId ? `has build ID ${buildId}, the dump ${ownBuildId}` : "",
+  ].filter((text) => text !== "");
+  const title = story.cause?.crash.title;
+  const told =
+    title === undefined
+      ? "it tells of no crash"
+      : title === own.cause?.crash.title
+        ? "it tells of the same crash"
+        : `the crash that it tells of is "${title}"`;
+  // Without a crash it may well be the capture kernel's, and nobody is misled.
+  const difference = differences.length === 0 || title === undefined ? undefined : differences.join(" and ");
+  const whose =
+    difference !== undefined
+      ? `of another kernel than the dump: it ${difference}`
+      : release === undefined
+        ? ""
+        : differences.length === 0
+          ? "of the dump's kernel"
+          : `of Linux ${release}`;
+  return { log, story, difference, detail: whose === "" ? told : `${whose}; ${told}` };
+}
+
+/** Which kernel wrote a log: by the lines of its crash, else by its first words. */
+function identityOf({ cause, facts }: CrashStory, text: string): { release: string | undefined; buildId: string | undefined } {
+  const banner = cause?.banner ?? /^.*?(Linux version [^\n]*)/m.exec(text)?.[1];
+  return { release: facts?.release ?? (banner === undefined ? undefined : readBanner(banner).release), buildId: facts?.buildId };
+}
+
+/** Names addresses that a log has; undefined where nothing can. */
+type Namer = (address: bigint) => { readonly name: string; readonly offset: number; readonly module?: string | undefined } | undefined;
+
+function namerOf({ kernel, symbolAt }: ReportInput, { facts }: CrashStory): Namer | undefined {
+  if (kernel) return (address) => kernel.find(asVaddr(address));
+  const slide = facts?.kaslrOffset ?? 0n;
+  return symbolAt && ((address) => symbolAt(address - slide));
+}
+
+/** Lines of the log's end in which addresses are looked up, besides those of its crashes. */
+const NAMED_LINES = 500;
+
+function addressesOf(text: string, stories: readonly (CrashStory | undefined)[], names: Namer | undefined): Record<string, string> {
+  if (!names) return {};
+  const lines = stories.flatMap((story) => story?.cause?.lines ?? []);
+  const named: Record<string, string> = {};
+  for (const address of rawAddresses([...lines, ...lastLines(text, NAMED_LINES)])) {
+    const place = names(address);
+    if (place) named[`0x${hex16(address)}`] = `${place.name}+0x${place.offset.toString(16)}${place.module === undefined ? "" : ` [${place.module}]`}`;
+  }
+  return named;
+}
+
+function lastLines(text: string, count: number): string[] {
+  let from = text.length;
+  for (let i = 0; i <= count && from > 0; i++) from = text.lastIndexOf("\n", from - 1);
+  return text.slice(from + 1).split("\n");
+}
+
+/** The kernel as its last words describe it: what there is without a dump. */
+function kernelOfText(story: CrashStory, text: string, receipts: Record<string, Receipt>): KernelReport | null {
+  const { cause, facts } = story;
+  if (!cause || !facts) return null;
+  const banner = cause.banner === undefined ? undefined : readBanner(cause.banner);
+  const release = facts.release ?? banner?.release;
+  const last = story.crashes.findLast((crash) => crash.boot === cause.boot) ?? cause;
+  const uptime = last.lines.reduce((time, line) => parseHead(cleanLine(line))?.time ?? time, last.time);
+  const commandLine = /(?:Kernel command|Command) line: (.*)$/m.exec(text)?.[1]?.trim();
+  if (release === undefined && facts.taint === undefined && uptime === undefined) return null;
+  const read = (pointer: string, value: unknown, rule: string): void => {
+    if (value !== undefined) receipts[pointer] = { confidence: "decoded", rule };
+  };
+  read("/kernel/release", release, facts.release === undefined ? "first line of the log" : "line of the trace that names the task");
+  read("/kernel/version", facts.version ?? banner?.version, "kernel log");
+  read("/kernel/buildId", facts.buildId, "line of the trace that names the task");
+  read("/kernel/uptimeSeconds", uptime, "time of the last line of the crash");
+  read("/kernel/commandLine", commandLine, "kernel log");
+  const taint = facts.taint === undefined ? undefined : taintOfLetters(facts.taint);
+  read("/kernel/taint", taint, "line of the trace that names the task");
+  return {
+    release: release ?? null,
+    version: banner?.version ?? facts.version ?? null,
+    machine: facts.machine ?? null,
+    nodename: null,
+    buildId: facts.buildId ?? null,
+    commandLine: commandLine ?? null,
+    kaslrOffset: facts.kaslrOffset === undefined ? null : hex(facts.kaslrOffset),
+    uptimeSeconds: uptime ?? null,
+    crashTime: null,
+    taint: taint ?? null,
+    settings: {},
+  };
+}
+
+/** Bits of the letters that the kernel prints; `G` says that the bit of `P` is not set. */
+function taintOfLetters(letters: string): KernelReport["taint"] {
+  let mask = 0n;
+  for (let bit = 0n; bit < 64n; bit++) {
+    const letter = describeTaint(1n << bit).letters;
+    if (letter !== "?" && letters.includes(letter)) mask |= 1n << bit;
+  }
+  return { mask: hex(mask), ...describeTaint(mask) };
+}
+
+function modulesOfText({ facts }: CrashStory, receipts: Record<string, Receipt>): ModuleReport[] {
+  if (!facts || facts.modules.length === 0) return [];
+  receipts["/modules"] = { confidence: "decoded", rule: "kernel log, Modules linked in" };
+  return facts.modules.map(({ name, taint }) => ({
+    name,
+    address: null,
+    size: null,
+    state: taint.includes("+") ? "coming" : taint.includes("-") ? "going" : "live",
+    taint: taint.replace(/[+-]/g, ""),
+    version: null,
+  }));
+}
+
+function stuckOfText({ facts }: CrashStory, receipts: Record<string, Receipt>): StuckReport[] {
+  if (!facts?.hung) return [];
+  const { pid, comm, seconds, frames } = facts.hung;
+  receipts["/stuck"] = { confidence: "decoded", rule: "kernel log, INFO: task ... blocked" };
+  const waitsIn = frames.find(({ symbol, reliable }) => reliable && symbol !== undefined && !WAIT_NOISE.test(symbol));
+  return [{ pid, comm, seconds, waitsIn: waitsIn?.symbol ?? null }];
+}
+
+function frameOfText(frame: TextFrame, names: Namer | undefined): FrameReport {
+  const place = frame.symbol === undefined && frame.address !== undefined && !frame.user ? names?.(frame.address) : undefined;
+  return {
+    symbol: frame.symbol ?? place?.name ?? null,
+    offset: frame.offset ?? place?.offset ?? null,
+    address: frame.address === undefined ? null : `0x${hex16(frame.address)}`,
+    reliable: frame.reliable,
+    module: frame.module ?? place?.module ?? null,
+    user: frame.user,
+  };
+}
+
+function registersOfText(facts: TextFacts): PanicReport["registers"] {
+  if (facts.registers.size === 0) return null;
+  return Object.fromEntries([...facts.registers].map(([name, value]) => [name, { value: `0x${hex16(value)}`, pointsAt: null }]));
 }
 
 interface SystemFacts {
@@ -290,11 +492,15 @@ function panicOf(
   kernel: Kernel | undefined,
   cpus: readonly Cpu[],
   tasks: readonly TracedTask[],
-  text: string,
+  told: { readonly text: string; readonly story: CrashStory; readonly names: Namer | undefined; readonly skipped: number },
   receipts: Record<string, Receipt>,
 ): PanicReport {
-  const cause = causeOf(text);
-  const message = messageOf(text) ?? null;
+  const { text, story, names, skipped } = told;
+  const { facts } = story;
+  const cause = story.cause?.crash;
+  // Another boot's panic is nobody's last words here.
+  const single = skipped === 0 && story.crashes.every(({ boot }) => boot === story.cause?.boot);
+  const message = (single ? messageOf(text) : lastWordsOf(story)) ?? null;
   if (cause)
     receipts["/panic/title"] = {
       confidence: "decoded",
@@ -303,9 +509,9 @@ function panicOf(
   if (message !== null) receipts["/panic/message"] = { confidence: "exact", rule: "kernel log" };
   const found = kernel && panicCpu(kernel, cpus, tasks, receipts);
   const current = found && currentOf(kernel, found, tasks);
-  const who = current?.task ? undefined : whoOf(text, cause?.line ?? 0);
+  const who = current?.task ? undefined : (factsWho(facts) ?? (single ? whoOf(text, cause?.line ?? 0) : undefined));
   if (who) {
-    if (!found) receipts["/panic/cpu"] = { confidence: "decoded", rule: "kernel log" };
+    if (!found && who.cpu !== undefined) receipts["/panic/cpu"] = { confidence: "decoded", rule: "kernel log" };
     receipts["/panic/task"] = { confidence: "decoded", rule: "kernel log" };
   }
   const title =
@@ -319,6 +525,11 @@ function panicOf(
       : `kernel panic: ${message}`);
   const fault = current && faultRegisters(current.trace, found.registers);
   const allTasks = tasks.map((traced) => traced.task);
+  const traced = current !== undefined && current.trace.frames.length > 0;
+  const spoken = !traced && facts !== undefined && facts.frames.length > 0 ? facts : undefined;
+  if (spoken) receipts["/panic/frames"] = { confidence: "decoded", rule: "kernel log" };
+  const printed = kernel && fault ? null : facts && registersOfText(facts);
+  if (printed) receipts["/panic/registers"] = { confidence: "exact", rule: "kernel log" };
   return {
     title,
     altTitles: cause?.altTitles ?? [],
@@ -332,7 +543,7 @@ function panicOf(
       : who
         ? { pid: who.pid, comm: who.comm, address: null }
         : null,
-    frames: current?.trace.frames.map(frameOf) ?? [],
+    frames: spoken ? spoken.frames.map((frame) => frameOfText(frame, names)) : (current?.trace.frames.map(frameOf) ?? []),
     registers:
       kernel && fault
         ? Object.fromEntries(
@@ -341,9 +552,14 @@ function panicOf(
               { value: `0x${hex16(value)}`, pointsAt: NO_ADDRESS.has(name) ? null : (pointsAt(kernel, value, allTasks) ?? null) },
             ]),
           )
-        : null,
+        : (printed ?? null),
     code: kernel && fault ? faultingCode(kernel, fault) : null,
   };
+}
+
+/** Who the lines of the crash themselves name. */
+function factsWho(facts: TextFacts | undefined): { cpu: number | undefined; pid: number; comm: string } | undefined {
+  return facts?.pid === undefined || facts.comm === undefined ? undefined : { cpu: facts.cpu, pid: facts.pid, comm: facts.comm };
 }
 
 /** The CPU in panic_cpu; for an oops that took kdump at once, the one whose trace says so. */
@@ -414,7 +630,7 @@ function moduleOf(module: Module): ModuleReport {
   };
 }
 
-function logOf(log: KernelLog | undefined, text: string): LogReport {
+function logOf(log: KernelLog | undefined, text: string): Omit<LogReport, "addresses"> {
   let lines = 0;
   for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++;
   return { lines, text, format: log?.format ?? (text === "" ? null : "text"), lost: log?.lost ?? 0 };
@@ -501,14 +717,22 @@ function mergeMissing(missing: readonly Missing[]): MissingReport[] {
   }));
 }
 
-function evidenceOf(input: ReportInput, log: KernelLog | undefined, report: Omit<Report, "summary">): EvidenceReport[] {
+function evidenceOf(
+  input: ReportInput,
+  log: KernelLog | undefined,
+  report: Omit<Report, "summary">,
+  companion: Companion | undefined,
+): EvidenceReport[] {
   const { evidence, kernel } = input;
-  const list: EvidenceReport[] = evidence.pieces.map((piece) => ({
-    kind: piece.kind === "log" ? "log file" : piece.kind,
-    source: piece.path,
-    health: piece.health,
-    detail: piece.details.join("; ") || `${piece.format}, ${piece.size} bytes`,
-  }));
+  const list: EvidenceReport[] = evidence.pieces.map((piece) => {
+    const other = companion?.log.path === piece.path ? companion : undefined;
+    return {
+      kind: piece.kind === "log" ? "log file" : piece.kind,
+      source: piece.path,
+      health: other?.difference !== undefined ? "partial" : piece.health,
+      detail: [piece.details.join("; ") || `${piece.format}, ${piece.size} bytes`, ...(other ? [other.detail] : [])].join("; "),
+    };
+  });
   if (log) {
     list.push({
       kind: "kernel log",

@@ -1,5 +1,5 @@
 export { buildReport, deviceData, frameOf, noteOf, type ReportInput, traceOf, traceTasks, type TracedTask } from "./build.ts";
 export type * from "./model.ts";
 export { renderFrames, renderReport, type RenderOptions } from "./text.ts";
-export { type CrashTitle, titleOfLog, titlesOfLog } from "./title/index.ts";
+export { crashesOfText, type CrashOptions, type CrashTitle, type LoggedCrash, titleOfLog, titlesOfLog } from "./title/index.ts";
 export { describeSeconds } from "./summary.ts";

@@ -11,8 +11,11 @@ export interface Report {
   readonly title: string;
   /** One plain sentence: what happened, where and when. */
   readonly summary: string;
+  /** Every crash that the log tells of, in its order; of a long list the first and the last. */
+  readonly crashes: readonly CrashReport[];
   readonly evidence: readonly EvidenceReport[];
   readonly dump: DumpReport | null;
+  /** The crashed kernel; without a dump, as far as the crash's own lines describe it. */
   readonly kernel: KernelReport | null;
   readonly panic: PanicReport;
   readonly cpus: readonly CpuReport[];
@@ -51,6 +54,25 @@ export interface EvidenceReport {
   readonly detail: string;
 }
 
+/** A crash in the log. */
+export interface CrashReport {
+  readonly title: string;
+  readonly altTitles: readonly string[];
+  readonly type: string;
+  /** The function to blame. */
+  readonly function: string | null;
+  /** Why its lines cannot be trusted; null where they can. */
+  readonly corrupted: string | null;
+  /** Line of the log that it begins in, from 1. */
+  readonly line: number;
+  /** Which of the boots in the log, from 1. */
+  readonly boot: number;
+  /** Seconds since boot. */
+  readonly time: number | null;
+  /** True for the one that led to the end: what the report is about. */
+  readonly cause: boolean;
+}
+
 export interface DumpReport {
   readonly format: string;
   readonly containers: readonly string[];
@@ -68,8 +90,8 @@ export interface KernelReport {
   readonly nodename: string | null;
   readonly buildId: string | null;
   readonly commandLine: string | null;
-  /** What KASLR added to link-time addresses. */
-  readonly kaslrOffset: string;
+  /** What KASLR added to link-time addresses; null where only a log is known and does not say. */
+  readonly kaslrOffset: string | null;
   readonly uptimeSeconds: number | null;
   /** When it crashed, or when the dump was taken; ISO 8601, UTC. */
   readonly crashTime: string | null;
@@ -87,7 +109,8 @@ export interface FrameReport {
   /** Function; null in user mode and where no symbol covers the address. */
   readonly symbol: string | null;
   readonly offset: number | null;
-  readonly address: string;
+  /** Null in a trace of which only the text is known: kernels print names alone. */
+  readonly address: string | null;
   /** False for guesses. */
   readonly reliable: boolean;
   readonly module: string | null;
@@ -168,8 +191,9 @@ export interface MemoryReport {
 
 export interface ModuleReport {
   readonly name: string;
-  readonly address: string;
-  readonly size: number;
+  /** Null where only the log names the module, as is its size. */
+  readonly address: string | null;
+  readonly size: number | null;
   readonly state: string;
   /** Letters of its taints. */
   readonly taint: string;
@@ -183,6 +207,8 @@ export interface LogReport {
   readonly format: string | null;
   /** Records that could not be read. */
   readonly lost: number;
+  /** What addresses in it point at that have no name there. */
+  readonly addresses: Readonly<Record<string, string>>;
 }
 
 export interface NoteReport {

@@ -8,7 +8,7 @@ export function summarise(report: Report): string {
   const uptime = kernel?.uptimeSeconds;
   const when = `${uptime === null || uptime === undefined ? "" : ` ${describeSeconds(uptime)} after boot`}${kernel?.crashTime ? `, on ${kernel.crashTime.replace("T", " at ").replace("Z", " UTC")}` : ""}`;
   if (panic.cpu === null && panic.message === null && panic.function === null && panic.type === null) {
-    return !kernel
+    return !kernel || report.dump === null
       ? report.log.text === ""
         ? "The evidence does not say what happened."
         : "The log holds no crash of a kernel."

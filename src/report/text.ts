@@ -37,6 +37,13 @@ const REGISTER_ORDER = [
   "orig_ax",
   "cs",
   "ss",
+  "cr0",
+  "cr2",
+  "cr3",
+  "cr4",
+  "pc",
+  "pstate",
+  ...Array.from({ length: 31 }, (_, i) => `x${i}`),
 ];
 
 /** The report for people: what happened first, then the evidence for it, then what is missing. */
@@ -49,6 +56,7 @@ export function renderReport(report: Report, given: RenderOptions): string {
 
   out.push(paint("heading", escape(report.title)), escape(report.summary));
   renderFacts(report, options, out);
+  renderCrashes(report, options, out, heading);
 
   const { panic } = report;
   if (panic.frames.length > 0) {
@@ -81,7 +89,7 @@ export function renderReport(report: Report, given: RenderOptions): string {
     const lines = report.log.text.split("\n").slice(0, -1);
     const shown = lines.slice(-options.logLines);
     heading(`Kernel log (last ${shown.length} of ${lines.length} lines)`);
-    for (const line of shown) out.push(`  ${escape(line)}`);
+    for (const line of shown) out.push(`  ${escape(line)}${namesIn(line, report, options)}`);
   }
   renderRecords(report, options, out, heading);
   heading("Evidence");
@@ -97,6 +105,41 @@ export function renderReport(report: Report, given: RenderOptions): string {
     }
   }
   return `${out.join("\n")}\n`;
+}
+
+/** Crashes to show of a long list: the first ones, those around the cause, the last. */
+const MAX_CRASHES = 10;
+
+/** One crash is the title; where the log tells of more, all of them are named. */
+function renderCrashes({ crashes }: Report, { paint, escape }: RenderOptions, out: string[], heading: (text: string) => void): void {
+  if (crashes.length < 2) return;
+  heading(`Crashes in the log (${crashes.length})`);
+  const cause = crashes.findIndex((crash) => crash.cause);
+  const boots = crashes.at(-1)!.boot > 1;
+  let cut = false;
+  for (const [i, crash] of crashes.entries()) {
+    if (crashes.length > 2 * MAX_CRASHES && i >= MAX_CRASHES && i < crashes.length - MAX_CRASHES && i !== cause) {
+      if (!cut) out.push(paint("dim", "     ..."));
+      cut = true;
+      continue;
+    }
+    cut = false;
+    const place = [
+      `line ${crash.line}`,
+      ...(crash.time === null ? [] : [`at ${crash.time.toFixed(3)} s`]),
+      ...(boots ? [`boot ${crash.boot}`] : []),
+      ...(crash.corrupted === null ? [] : [`not whole: ${crash.corrupted}`]),
+    ].join(", ");
+    const title = escape(crash.title);
+    out.push(`  ${crash.cause ? "=>" : "  "} ${crash.cause ? paint("bad", title) : title} ${paint("dim", `(${escape(place)})`)}`);
+  }
+}
+
+/** Names of the addresses in a line of the log that have none there. */
+function namesIn(line: string, { log }: Report, { paint, escape }: RenderOptions): string {
+  if (!line.includes("ffff")) return "";
+  const names = [...line.matchAll(/ffff[0-9a-f]{12}/g)].map(([digits]) => log.addresses[`0x${digits}`]).filter((name) => name !== undefined);
+  return names.length === 0 ? "" : paint("dim", `  = ${escape([...new Set(names)].join(", "))}`);
 }
 
 /** Lines of the capture kernel's ttys to show: scripts are brief. */
@@ -130,6 +173,9 @@ function renderRecords({ records }: Report, { paint, escape }: RenderOptions, ou
   if (records.length > MAX_RECORDS)
     out.push(paint("dim", `  ... and ${records.length - MAX_RECORDS} more; lastwords pstore ls lists them`));
 }
+
+/** What the evidence list says of a log that is not of the dump's kernel. */
+const OTHER_KERNEL = "of another kernel than the dump";
 
 function renderFacts(report: Report, options: RenderOptions, out: string[]): void {
   const { paint, escape } = options;
@@ -176,6 +222,9 @@ function renderFacts(report: Report, options: RenderOptions, out: string[]): voi
         .join(", ")}), ${report.cpus.length} CPUs`,
     );
   }
+  for (const { kind, source, detail } of report.evidence) {
+    if (kind === "log file" && detail.includes(OTHER_KERNEL)) fact("beware", paint("warning", escape(`${source}: ${detail}`)));
+  }
   if (report.dump) {
     const containers = report.dump.containers.length === 0 ? "" : ` in ${report.dump.containers.join(", ")}`;
     fact("dump", `${report.dump.format}${containers}`);
@@ -188,9 +237,9 @@ export function renderFrames(frames: readonly FrameReport[], options: Pick<Rende
     const name =
       frame.symbol === null
         ? frame.user
-          ? options.paint("dim", `user space at ${frame.address}`)
-          : frame.address
-        : `${options.paint("name", options.escape(frame.symbol))}+0x${(frame.offset ?? 0).toString(16)}${frame.module === null ? "" : ` [${options.escape(frame.module)}]`}`;
+          ? options.paint("dim", `user space${frame.address === null ? "" : ` at ${frame.address}`}`)
+          : (frame.address ?? "?")
+        : `${options.paint("name", options.escape(frame.symbol))}${frame.offset === null ? "" : `+0x${frame.offset.toString(16)}`}${frame.module === null ? "" : ` [${options.escape(frame.module)}]`}`;
     return `${indent}${`#${i}`.padStart(3)} ${frame.reliable ? "" : "? "}${name}`;
   });
 }

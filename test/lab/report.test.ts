@@ -155,7 +155,7 @@ function deathText(console: string, log: string): string {
 
 function named(frames: readonly FrameReport[]): TextFrame[] {
   const sure = frames.filter((frame) => frame.reliable && !frame.user);
-  return sure.map(({ symbol, offset, address, module }) => ({ symbol: symbol ?? address, offset: offset ?? 0, module }));
+  return sure.map(({ symbol, offset, address, module }) => ({ symbol: symbol ?? address ?? "?", offset: offset ?? 0, module }));
 }
 
 /** What lies outward of panic(): the kernel's text begins in dump_stack(), the dump in the jump to the capture kernel. */

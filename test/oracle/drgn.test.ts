@@ -121,7 +121,7 @@ function normalise(name: string): string {
 
 /** A frame as drgn shows one without a name. */
 function bare(frame: FrameReport): string {
-  return `0x${BigInt(frame.address).toString(16)}`;
+  return `0x${BigInt(frame.address ?? 0).toString(16)}`;
 }
 
 /** A user frame has no name; drgn shows its address. */

@@ -144,7 +144,7 @@ describe("the summary says in plain words what happened", () => {
 
   test("with function, task and CPU", () => {
     expect(reportOfLog(CASES[0]![1]).summary).toBe(
-      'The kernel crashed: the kernel used a pointer that was NULL ("BUG: kernel NULL pointer dereference, address: 0000000000000018") in frob_device, running worker (pid 77), on CPU 2.',
+      'Linux 6.1.0-test crashed 10 s after boot: the kernel used a pointer that was NULL ("BUG: kernel NULL pointer dereference, address: 0000000000000018") in frob_device, running worker (pid 77), on CPU 2.',
     );
   });
 
@@ -234,7 +234,7 @@ describe("a log and nothing else", () => {
     expect(report).toMatchObject({
       title: "BUG: unable to handle kernel NULL pointer dereference in frob_device",
       dump: null,
-      kernel: null,
+      kernel: { release: "6.1.0-test", version: "#1 SMP", machine: "x86_64", uptimeSeconds: 10.012, kaslrOffset: null },
       panic: { function: "frob_device", cpu: 2, task: { pid: 77, comm: "worker", address: null }, registers: null },
       tasks: [],
       log: { format: "text", lines: LOG.split("\n").length - 1, text: LOG },

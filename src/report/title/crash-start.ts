@@ -1,4 +1,4 @@
-import { cleanLine, type ConsoleLine, parseConsoleLine } from "./console-line.ts";
+import { bootBanner, cleanLine, type ConsoleLine, parseConsoleLine } from "./console-line.ts";
 import { type LinePlace, type LogLines, LOG_START } from "./log-lines.ts";
 import { matchPattern } from "./line-pattern.ts";
 import {
@@ -24,6 +24,10 @@ export interface CrashStart {
    *   them, and nothing happened after.
    */
   readonly standing: "rule" | "last-resort" | "program" | "words";
+  /** How many boots the log showed before, by their banners. */
+  readonly boot: number;
+  /** The banner of its boot, without the head; undefined where the log begins later. */
+  readonly banner: string | undefined;
 }
 
 /** How many lines a header may take where a task's name has line feeds in it. */
@@ -37,7 +41,6 @@ const allGroups = [...HEADER_GROUPS, ...LAST_RESORT_GROUPS];
  */
 const ANY_HEADER = new RegExp([BOOT_BANNER, ...allGroups.map((group) => group.header)].map(escapeLiteral).join("|"), "g");
 
-const PRINTK_TIME = /\[ *\d+\.\d+\]/g;
 const TRACE = /Call [Tt]race:|Backtrace:/g;
 
 function escapeLiteral(text: string): string {
@@ -89,44 +92,65 @@ export function headerText(rule: Rule, lines: readonly string[], at: number): st
 
 /** Yields the lines that may start a crash, in order. The log is read as far as the caller asks for more. */
 export function* crashStarts(log: LogLines): Generator<CrashStart> {
-  const boots = new BootWatch(log);
   const traces = new NextTrace(log);
   let crashSinceBoot = false;
   let pending: Candidate | undefined;
-  for (let place = log.find(LOG_START, ANY_HEADER); place !== undefined; place = findAfter(log, place, ANY_HEADER)) {
-    const candidate = candidateAt(log, place);
+  let boot = 0;
+  let banner: string | undefined;
+  let place = log.find(LOG_START, ANY_HEADER);
+  while (place !== undefined) {
+    log.hold(pending?.place ?? place);
+    const candidate = candidateAt(log, place, boot, banner);
     if (candidate === undefined) {
-      if (lineAt(log, place).text.startsWith(BOOT_BANNER)) {
+      const words = bootBanner(lineAt(log, place));
+      if (words !== undefined) {
         crashSinceBoot = false;
+        boot += banner === undefined && !log.spokeBefore(place) ? 0 : 1;
+        banner = words;
       }
-      continue;
+    } else {
+      if (pending !== undefined) {
+        const start = settle(pending, traces, candidate);
+        pending = undefined;
+        if (start !== undefined) {
+          crashSinceBoot ||= start.standing === "rule";
+          yield start;
+        }
+      }
+      if (candidate.group.boot === true) {
+        // A reboot, where a kernel printed something before. After a crash the next boot is expected.
+        if (log.spokeBefore(place) && !crashSinceBoot) {
+          yield { ...candidate, standing: "rule" };
+        }
+        crashSinceBoot = false;
+      } else if (!crashSinceBoot || !isConsequence(candidate.line.text)) {
+        if (candidate.standing === "words") {
+          pending = candidate;
+        } else {
+          crashSinceBoot ||= candidate.standing === "rule";
+          yield candidate;
+        }
+      }
     }
+    let next: LinePlace | undefined;
     if (pending !== undefined) {
-      const start = settle(pending, traces, candidate);
-      pending = undefined;
-      if (start !== undefined) {
-        crashSinceBoot ||= start.standing === "rule";
-        yield start;
+      // What could speak for it comes soon or not at all.
+      log.hold(pending.place);
+      next = findAfter(log, place, ANY_HEADER, pending.place.line + NEAR_LINES);
+      if (next === undefined) {
+        const start = settle(pending, traces, undefined);
+        pending = undefined;
+        if (start !== undefined) {
+          crashSinceBoot ||= start.standing === "rule";
+          yield start;
+        }
       }
     }
-    if (candidate.group.boot === true) {
-      // After a crash the next boot is expected.
-      if (boots.isReboot(place) && !crashSinceBoot) {
-        yield { ...candidate, standing: "rule" };
-      }
-      crashSinceBoot = false;
-    } else if (!crashSinceBoot || !isConsequence(candidate.line.text)) {
-      if (candidate.standing === "words") {
-        pending = candidate;
-      } else {
-        crashSinceBoot ||= candidate.standing === "rule";
-        yield candidate;
-      }
+    if (next === undefined) {
+      log.hold(undefined);
+      next = findAfter(log, place, ANY_HEADER);
     }
-  }
-  const last = pending === undefined ? undefined : settle(pending, traces, undefined);
-  if (last !== undefined) {
-    yield last;
+    place = next;
   }
 }
 
@@ -159,10 +183,12 @@ function isNear(header: LinePlace, other: LinePlace): boolean {
   return other.line - header.line <= NEAR_LINES;
 }
 
-/** Finds the trace after a header; reads the log once, however many headers ask. */
+/** Finds the trace after a header; reads each line once or twice, however many headers ask. */
 class NextTrace {
   readonly #log: LogLines;
-  #next: LinePlace | undefined = LOG_START;
+  #next: LinePlace | undefined;
+  /** Between the last header that asked and this line there is none but `#next`. */
+  #searched = -1;
 
   constructor(log: LogLines) {
     this.#log = log;
@@ -170,8 +196,10 @@ class NextTrace {
 
   /** True where a trace follows `header` soon, before `other`, and printed in the same way. */
   follows(header: Candidate, other: Candidate | undefined): boolean {
-    if (this.#next !== undefined && this.#next.line <= header.place.line) {
-      this.#next = findAfter(this.#log, header.place, TRACE);
+    const { line } = header.place;
+    if (this.#next === undefined || this.#next.line <= line) {
+      this.#next = line + NEAR_LINES <= this.#searched ? undefined : findAfter(this.#log, header.place, TRACE, line + 2 * NEAR_LINES);
+      this.#searched = Math.max(this.#searched, line + 2 * NEAR_LINES);
     }
     return (
       this.#next !== undefined &&
@@ -182,33 +210,16 @@ class NextTrace {
   }
 }
 
-/** Tells a reboot from the boot that a log begins with. */
-class BootWatch {
-  readonly #log: LogLines;
-  /** The first line that a kernel printed; the log is searched for it once, and only if anyone asks. */
-  #firstLine: number | undefined;
-
-  constructor(log: LogLines) {
-    this.#log = log;
-  }
-
-  /** True where a kernel printed something before `place`. */
-  isReboot(place: LinePlace): boolean {
-    this.#firstLine ??= this.#log.find(LOG_START, PRINTK_TIME)?.line ?? Infinity;
-    return this.#firstLine < place.line;
-  }
-}
-
-function findAfter(log: LogLines, place: LinePlace, pattern: RegExp): LinePlace | undefined {
+function findAfter(log: LogLines, place: LinePlace, pattern: RegExp, lastLine?: number): LinePlace | undefined {
   const next = log.next(place);
-  return next === undefined ? undefined : log.find(next, pattern);
+  return next === undefined ? undefined : log.find(next, pattern, lastLine);
 }
 
 function lineAt(log: LogLines, place: LinePlace): ConsoleLine {
   return parseConsoleLine(cleanLine(log.read(place)));
 }
 
-function candidateAt(log: LogLines, place: LinePlace): Candidate | undefined {
+function candidateAt(log: LogLines, place: LinePlace, boot: number, banner: string | undefined): Candidate | undefined {
   const raw = cleanLine(log.read(place));
   const line = parseConsoleLine(raw);
   const known = headerGroup(raw);
@@ -230,10 +241,10 @@ function candidateAt(log: LogLines, place: LinePlace): Candidate | undefined {
     return false;
   });
   if (known === undefined) {
-    return fits ? { place, group, line, standing: "last-resort" } : undefined;
+    return fits ? { place, group, line, standing: "last-resort", boot, banner } : undefined;
   }
   const standing = !fits ? "words" : group.program === true ? "program" : "rule";
-  return { place, group, line, standing };
+  return { place, group, line, standing, boot, banner };
 }
 
 function textsFrom(log: LogLines, from: LinePlace, count: number): string[] {

@@ -10,10 +10,9 @@ import { cleanLine } from "./console-line.ts";
 import { type CrashStart, crashStarts } from "./crash-start.ts";
 import { type CrashType, crashType } from "./crash-type.ts";
 import { describe } from "./describe.ts";
-import { LOG_START, type LogLines, openLogLines } from "./log-lines.ts";
+import { type LinePlace, type LogLines, openLogLines, openLogStream } from "./log-lines.ts";
 import { frameInTitle, normaliseTitle, printable } from "./normalise.ts";
 import { reportLines } from "./report-lines.ts";
-import { CONSOLE_LOST } from "./rules.ts";
 
 export type { CrashType } from "./crash-type.ts";
 
@@ -74,44 +73,83 @@ export function titlesOfLog(log: string | readonly string[], options: TitleOptio
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
     throw new RangeError(`limit is ${limit}, it must be 1 to ${MAX_LIMIT}`);
   }
-  const lines = openLogLines(log);
-  const starts = chooseStarts(crashStarts(lines), limit);
-  if (starts.length === 0) {
-    return [];
-  }
-  const consoleLost = lines.find(LOG_START, CONSOLE_LOST);
-  return starts.map((start) => nameCrash(lines, start, consoleLost !== undefined));
+  return collectCrashes(openLogLines(log), { first: limit, last: 0, context: 0 }).crashes.map(({ crash }) => crash);
+}
+
+/** A crash with what a report on it needs of the log, which is gone when the report is made. */
+export interface LoggedCrash {
+  readonly crash: CrashTitle;
+  /** Offset of its first line in the text, in bytes. */
+  readonly offset: number;
+  /** Number of the boot that it happened in, 0 for the one that the log begins in. */
+  readonly boot: number;
+  /** The kernel's words on its version at that boot, where the log has them. */
+  readonly banner: string | undefined;
+  /** Its lines as they are in the log, no more than asked for. */
+  readonly lines: readonly string[];
+}
+
+/** What {@link crashesOfText} is to keep. */
+export interface CrashOptions {
+  /** So many crashes from the first one on ... */
+  readonly first: number;
+  /** ... and so many up to the last one; with 0 the rest of the log is not searched. */
+  readonly last: number;
+  /** How many lines of each crash to keep. */
+  readonly context: number;
+}
+
+/**
+ * Names the crashes in a log that comes in pieces, one character a byte, cut anywhere, in memory that does not depend
+ * on its length. Otherwise as {@link titlesOfLog}. `left` counts the crashes that were neither first nor last.
+ */
+export function crashesOfText(
+  pull: () => string | undefined,
+  options: CrashOptions,
+): { readonly crashes: readonly LoggedCrash[]; readonly left: number } {
+  return collectCrashes(openLogStream(pull), options);
 }
 
 /**
  * A header that a rule knows stands above one that has only the words, wherever it comes: on a real console the
  * first "WARNING:" is seldom the reason for the last panic.
  */
-function chooseStarts(starts: Iterable<CrashStart>, limit: number): CrashStart[] {
-  const byStanding: Record<CrashStart["standing"], CrashStart[]> = {
-    rule: [],
-    "last-resort": [],
-    program: [],
-    words: [],
-  };
-  for (const start of starts) {
-    const same = byStanding[start.standing];
-    if (same.length < limit) {
-      same.push(start);
+const STANDINGS = ["rule", "last-resort", "program", "words"] as const satisfies readonly CrashStart["standing"][];
+
+function collectCrashes(log: LogLines, { first, last, context }: CrashOptions): { crashes: LoggedCrash[]; left: number } {
+  let crashes: LoggedCrash[] = [];
+  let best: number = STANDINGS.length;
+  let left = 0;
+  for (const start of crashStarts(log)) {
+    const standing = STANDINGS.indexOf(start.standing);
+    if (standing > best) {
+      continue;
     }
-    if (byStanding.rule.length >= limit) {
+    if (standing < best) {
+      best = standing;
+      crashes = [];
+      left = 0;
+    }
+    if (crashes.length >= first && last === 0) {
+      left++;
+      continue;
+    }
+    crashes.push(nameCrash(log, start, context));
+    if (crashes.length > first + last) {
+      crashes.splice(first, 1);
+      left++;
+    }
+    if (best === 0 && last === 0 && crashes.length >= first) {
       break;
     }
   }
-  for (const standing of ["rule", "last-resort", "program", "words"] as const) {
-    if (byStanding[standing].length > 0) {
-      return byStanding[standing];
-    }
+  if (crashes.length > 0 && log.isConsoleLost()) {
+    crashes = crashes.map((logged) => ({ ...logged, crash: { ...logged.crash, corrupted: "the console was disconnected" } }));
   }
-  return [];
+  return { crashes, left };
 }
 
-function nameCrash(log: LogLines, start: CrashStart, consoleLost: boolean): CrashTitle {
+function nameCrash(log: LogLines, start: CrashStart, context: number): LoggedCrash {
   const report = reportLines(log, start.place);
   const header = cleanLine(log.read(start.place));
   const description =
@@ -124,13 +162,32 @@ function nameCrash(log: LogLines, start: CrashStart, consoleLost: boolean): Cras
   const named = description?.rule !== undefined && description.rule.prose !== true;
   const frame = description?.frame === undefined ? undefined : printable(description.frame);
   return {
-    title,
-    altTitles: [...altTitles].toSorted(),
-    type: crashType(title),
-    frame: named ? (frameInTitle(title) ?? frame) : frame,
-    corrupted: consoleLost ? "the console was disconnected" : (description?.corrupted ?? false),
-    line: start.place.line,
-    endLine: report.endLine,
-    rule: description?.rule?.id,
+    crash: {
+      title,
+      altTitles: [...altTitles].toSorted(),
+      type: crashType(title),
+      frame: named ? (frameInTitle(title) ?? frame) : frame,
+      corrupted: description?.corrupted ?? false,
+      line: start.place.line,
+      endLine: report.endLine,
+      rule: description?.rule?.id,
+    },
+    offset: start.place.from,
+    boot: start.boot,
+    banner: start.banner === undefined ? undefined : own(start.banner),
+    lines: linesFrom(log, start.place, Math.min(context, report.endLine - start.place.line + 1)),
   };
+}
+
+function linesFrom(log: LogLines, from: LinePlace, count: number): string[] {
+  const lines: string[] = [];
+  for (let place: LinePlace | undefined = from; place !== undefined && lines.length < count; place = log.next(place)) {
+    lines.push(own(log.read(place)));
+  }
+  return lines;
+}
+
+/** A copy: a slice of the log would keep all of that piece in memory. */
+function own(text: string): string {
+  return Buffer.from(text).toString();
 }

@@ -1,7 +1,7 @@
-import { cleanLine, isCpu, isTagged, parseConsoleLine } from "./console-line.ts";
+import { bootBanner, cleanLine, isCpu, isTagged, parseConsoleLine } from "./console-line.ts";
 import { headerGroup, isContinuation, isReplayed, mayBeHeader } from "./crash-start.ts";
 import type { LinePlace, LogLines } from "./log-lines.ts";
-import { BOOT_BANNER, TRACED_MESSAGES } from "./rules.ts";
+import { TRACED_MESSAGES } from "./rules.ts";
 
 /** The lines of one report, taken out of a log in which several CPUs and user space write at once. */
 export interface ReportLines {
@@ -58,7 +58,7 @@ export function reportLines(log: LogLines, start: LinePlace): ReportLines {
       context = parsed.context;
       minLines = line.includes("BUG: KMSAN:") ? MIN_KMSAN_LINES : MIN_REPORT_LINES;
     } else {
-      if (parsed.text.startsWith(BOOT_BANNER)) {
+      if (bootBanner(parsed) !== undefined) {
         // What the next kernel says has nothing to do with it.
         break;
       }

@@ -1378,6 +1378,3 @@ export const BOOT_BANNER = "Linux version ";
 
 /** printk says so when it repeats what it may have printed before: the header comes again. */
 export const REPLAY_NOTE = "** replaying previous printk message **";
-
-/** The cloud's console connection broke, most often in the middle of the report. */
-export const CONSOLE_LOST: RegExp = /serialport: VM disconnected\./g;

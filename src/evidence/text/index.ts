@@ -1,0 +1,8 @@
+export { BootCounter } from "./boots.ts";
+export { rawAddresses, readBanner, readFacts, type TextFacts, type TextFrame, type TextModule } from "./facts.ts";
+export { cleanLine, type LineHead, parseHead } from "./head.ts";
+export { ofSameCaller } from "./interleave.ts";
+export { type KernelText, kernelTextOf, type LogLine, MAX_SHOWN, openKernelText, parseLine, readLines } from "./lines.ts";
+export type { Pull } from "./pieces.ts";
+export { recogniseText, type TextForm, type TextKind } from "./recognise.ts";
+export { type ByteStream, bytesStream, openByteStream } from "./stream.ts";
