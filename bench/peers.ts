@@ -55,6 +55,14 @@ export class Peers {
     return this.#contender("makedumpfile", "makedumpfile", ["--dump-dmesg", "-f", this.#visible(dump), log]);
   }
 
+  /** makedumpfile as what it is for: filters and compresses. Its file is at `output`. */
+  makedumpfileSave(dump: string, args: readonly string[]): { contender: Contender; output: string } | undefined {
+    const output = join(this.#folder, "saved");
+    const name = args.includes("--num-threads") ? "makedumpfile, threads" : "makedumpfile";
+    const contender = this.#contender(name, "makedumpfile", ["-f", ...args, this.#visible(dump), this.#inside(output)]);
+    return contender && { contender, output };
+  }
+
   /** Removes what was put into the peers' root. */
   close(): void {
     rmSync(this.#folder, { recursive: true, force: true });

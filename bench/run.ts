@@ -7,12 +7,14 @@ import { cpus, loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { writeHugeDump } from "./huge-dump.ts";
+import { benchLogs, LOG_LIMITS } from "./log.ts";
 import { compare, type Contender, type Figures, memoryMethod } from "./measure.ts";
 import { Peers } from "./peers.ts";
 import { measureRecord, type RecordFigures } from "./record.ts";
+import { benchSave } from "./save.ts";
 import { writeDumpWithRegion, writeRegion } from "./region.ts";
 
-const USAGE = `npm run bench -- [--dump PATH]... [--vmlinux PATH] [--chroot DIR] [--runs N] [--no-huge] [--scan PATH] [--json] [--check]
+const USAGE = `npm run bench -- [--dump PATH]... [--vmlinux PATH] [--chroot DIR] [--runs N] [--no-huge] [--scan PATH] [--save PATH] [--json] [--check]
 
   --dump PATH     a dump to measure; may be given again. Without it, debian-6.1-sysrq of the evidence folder
   --vmlinux PATH  the vmlinux with debug info of those dumps: crash and drgn say nothing without it
@@ -21,6 +23,7 @@ const USAGE = `npm run bench -- [--dump PATH]... [--vmlinux PATH] [--chroot DIR]
   --runs N        runs of each, after one that warms the file cache (5)
   --no-huge       without the dumps of 1 and 16 TiB, which take 512 MiB of the temporary folder
   --scan PATH     an uncompressed ELF dump in a copy of which a ramoops region is searched. Without it, the lab's 6.1-sysrq
+  --save PATH     a dump to save, beside makedumpfile. Without it, the lab's 6.1-sysrq
   --json          the figures for programs
   --check         status 1 when a goal is missed
 `;
@@ -33,6 +36,7 @@ const { values } = parseArgs({
     runs: { type: "string", default: "5" },
     "no-huge": { type: "boolean", default: false },
     scan: { type: "string" },
+    save: { type: "string" },
     json: { type: "boolean", default: false },
     check: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
@@ -44,7 +48,16 @@ if (values.help) {
 }
 
 /** What we promise, for every dump. */
-const LIMITS = { seconds: 0.5, peakMB: 150, readPercent: 10, crash: 20, drgn: 2, regionSeconds: 0.15, scanSeconds: 2 } as const;
+const LIMITS = {
+  seconds: 0.5,
+  peakMB: 150,
+  readPercent: 10,
+  crash: 20,
+  drgn: 2,
+  regionSeconds: 0.15,
+  scanSeconds: 2,
+  savePeakMB: 134,
+} as const;
 
 interface Goal {
   readonly what: string;
@@ -148,6 +161,17 @@ async function benchDump(dump: string, peers: Peers): Promise<void> {
   peerRow(dump, "makedumpfile --dump-dmesg", logs, "makedumpfile", own(logs));
 }
 
+/** Saving a dump, beside makedumpfile at the same work. */
+async function benchSaving(dump: string, peers: Peers): Promise<void> {
+  print(`\nsave of ${dump}, ${(statSync(dump).size / 1e6).toFixed(0)} MB`);
+  for (const { what, figures, size, timesOurs, sizesOurs } of await benchSave(lastwords, dump, peers, runs, (text) => absent.push(text))) {
+    row(dump, what, figures, timesOurs === undefined ? {} : { timesOurs });
+    print(`${" ".repeat(44)}${(size / 1e6).toFixed(1)} MB${sizesOurs === undefined ? "" : `, ${sizesOurs.toFixed(3)} times our size`}`);
+    if (what.startsWith("lastwords")) goal(`${dump}: ${what}: peak memory`, figures.peakBytes / 1e6, LIMITS.savePeakMB, "MB");
+    else if (timesOurs !== undefined && !what.includes("threads")) goal(`${dump}: ${what} takes longer`, timesOurs, 1, "x", true);
+  }
+}
+
 async function benchHuge(tebibytes: number): Promise<void> {
   await inFolder(async (folder) => {
     const path = join(folder, "vmcore");
@@ -208,6 +232,21 @@ async function benchPstore(dump: string | undefined): Promise<void> {
   });
 }
 
+/** Titles out of a log of 1 GB. */
+async function benchText(): Promise<void> {
+  const log = "../shared/evidence/debian-6.12-oom/console.log";
+  if (!existsSync(log)) {
+    absent.push(`no long log was read: ${log} is not there`);
+    return;
+  }
+  print(`\n${log}, repeated to 1 GB`);
+  for (const { what, megabytesPerSecond, peakMB } of await benchLogs(lastwords, log, 1e9)) {
+    print(`  ${what.padEnd(48)} ${megabytesPerSecond.toFixed(0).padStart(5)} MB/s${peakMB === 0 ? "" : `, peak ${peakMB.toFixed(0)} MB`}`);
+    goal(`log, ${what}`, megabytesPerSecond, LOG_LIMITS.megabytesPerSecond, "MB/s", true);
+    if (peakMB > 0) goal(`log, ${what}: peak memory`, peakMB, LOG_LIMITS.peakMB, "MB");
+  }
+}
+
 /** The recorder, with what a tty writes at full speed. */
 async function benchRecord(): Promise<void> {
   const name = "lastwords record of tty writes into a ring of 256 KiB";
@@ -238,12 +277,16 @@ const machine = { cpus: cpus().length, model: cpus()[0]?.model.trim() ?? "unknow
 print(`${machine.cpus} x ${machine.model}, Node ${machine.node}; medians of ${runs} runs taken in turn; memory by ${memoryMethod}`);
 if (load > 0.5) print(`other work is running (load ${load.toFixed(1)}): times are noisy, ratios less so`);
 const standard = ["../shared/evidence/debian-6.1-sysrq/vmcore", "samples/debian-6.1-sysrq.vmcore"].filter((path) => existsSync(path));
+const saved = [values.save, "../lab/dumps/6.1-sysrq/vmcore"].find((path) => path !== undefined && existsSync(path));
 const peers = new Peers(values.chroot);
 process.on("exit", () => peers.close());
 for (const dump of values.dump ?? standard.slice(0, 1)) await benchDump(dump, peers);
 if (!values["no-huge"]) for (const tebibytes of [1, 16]) await benchHuge(tebibytes);
+if (saved !== undefined) await benchSaving(saved, peers);
+else absent.push("nothing was saved: no --save");
 await benchPstore([values.scan, "../lab/dumps/6.1-sysrq/vmcore"].find((path) => path !== undefined && existsSync(path)));
 await benchRecord();
+if (!values["no-huge"]) await benchText();
 
 print("\ngoals");
 for (const { met, what, value, limit, unit, atLeast } of goals)

@@ -31,10 +31,15 @@ export function kernelOptions(context: Context, args: DumpArgs): KernelOptions {
  * Names link-time addresses by the vmlinux or System.map that the user gave, for logs without a dump; undefined where
  * none was given. @throws as {@link kernelOptions}.
  */
-export function givenSymbols(context: Context, args: DumpArgs): ((address: bigint) => { name: string; offset: number } | undefined) | undefined {
+export function givenSymbols(
+  context: Context,
+  args: DumpArgs,
+): ((address: bigint) => { name: string; offset: number } | undefined) | undefined {
   const given = kernelOptions(context, args).symbols;
   if (given === undefined) return undefined;
-  const symbols = [...given].filter(({ type }) => type !== "A" && type !== "a").sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
+  const symbols = [...given]
+    .filter(({ type }) => type !== "A" && type !== "a")
+    .sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
   return (address) => {
     let low = 0;
     let high = symbols.length;

@@ -509,7 +509,13 @@ export const commands = {
       },
       split: { type: "flag", about: "Divide the dump among all the files that are named." },
       force: { type: "flag", short: "f", about: "Replace files that are there." },
-      "num-threads": { type: "int", value: "N", min: 1, max: 256, about: "Threads; as many as there are CPUs unless told." },
+      "num-threads": {
+        type: "int",
+        value: "N",
+        min: 1,
+        max: 256,
+        about: "Threads; as many as there are CPUs unless told, but at most 3: each takes memory.",
+      },
       "dry-run": { type: "flag", about: "Write nothing; forecast size and time for each level." },
       "dump-dmesg": { type: "flag", about: "Write only the kernel's log, as text." },
       collectors: {

@@ -164,7 +164,8 @@ function noteResident(piece: EvidencePiece, { resident }: OpenedResident): void 
 }
 
 /** Words of the kernel at its end; a log that has none of them is of another boot, or of the capture kernel. */
-const LAST_WORDS = /Kernel panic - not syncing|Oops: |BUG: |kernel BUG at|general protection fault|Unable to handle kernel/;
+const LAST_WORDS =
+  /Kernel panic - not syncing|Oops: |BUG: |kernel BUG at|general protection fault|Unable to handle kernel|Internal error: |PANIC: double fault|INFO: (?:task|rcu_)|hard LOCKUP on cpu|sysrq: Trigger a crash/;
 
 /** The first log with a crash in it, else the first. */
 function chooseLog(pieces: readonly EvidencePiece[]): LogEvidence | undefined {
@@ -191,7 +192,8 @@ function readLog(piece: EvidencePiece): LogEvidence {
     if (form.encoding !== "bytes") piece.details.push(`${what}, ${form.encoding.toUpperCase()}`);
     else if (form.kind !== "console" || form.prefixed) piece.details.push(what);
     const { tail, skipped } = tailOf(opened);
-    if (skipped > 0) piece.details.push(`text, ${piece.size} bytes, the last ${tail.length} of which are in the report; all of it was searched`);
+    if (skipped > 0)
+      piece.details.push(`text, ${piece.size} bytes, the last ${tail.length} of which are in the report; all of it was searched`);
     // A NUL in the middle is no end; a serial console ends lines with carriage returns.
     return { path, text: utf8(tail.replaceAll("\0", " ")).replaceAll("\r\n", "\n"), skipped, open };
   } finally {

@@ -235,7 +235,9 @@ function addressesOf(text: string, stories: readonly (CrashStory | undefined)[],
   const named: Record<string, string> = {};
   for (const address of rawAddresses([...lines, ...lastLines(text, NAMED_LINES)])) {
     const place = names(address);
-    if (place) named[`0x${hex16(address)}`] = `${place.name}+0x${place.offset.toString(16)}${place.module === undefined ? "" : ` [${place.module}]`}`;
+    if (place)
+      named[`0x${hex16(address)}`] =
+        `${place.name}+0x${place.offset.toString(16)}${place.module === undefined ? "" : ` [${place.module}]`}`;
   }
   return named;
 }

@@ -65,7 +65,9 @@ function causeOf(all: readonly CrashInLog[]): CrashInLog | undefined {
 
 /** The kernel's own words for the end of one boot of several, from the lines of its crashes. */
 export function lastWordsOf({ crashes, cause }: CrashStory): string | undefined {
-  const lines = crashes.filter((crash) => cause && crash.boot === cause.boot && crash.crash.line >= cause.crash.line).flatMap(({ lines }) => lines);
+  const lines = crashes
+    .filter((crash) => cause && crash.boot === cause.boot && crash.crash.line >= cause.crash.line)
+    .flatMap(({ lines }) => lines);
   return messageOf(lines.map((line) => cleanLine(line)).join("\n"));
 }
 

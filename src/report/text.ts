@@ -138,7 +138,9 @@ function renderCrashes({ crashes }: Report, { paint, escape }: RenderOptions, ou
 /** Names of the addresses in a line of the log that have none there. */
 function namesIn(line: string, { log }: Report, { paint, escape }: RenderOptions): string {
   if (!line.includes("ffff")) return "";
-  const names = [...line.matchAll(/ffff[0-9a-f]{12}/g)].map(([digits]) => log.addresses[`0x${digits}`]).filter((name) => name !== undefined);
+  const names = [...line.matchAll(/ffff[0-9a-f]{12}/g)]
+    .map(([digits]) => log.addresses[`0x${digits}`])
+    .filter((name) => name !== undefined);
   return names.length === 0 ? "" : paint("dim", `  = ${escape([...new Set(names)].join(", "))}`);
 }
 

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
-import { titleOfLog } from "../../src/report/title/index.ts";
+import { crashesOfText, titleOfLog } from "../../src/report/title/index.ts";
 
 const CORPUS = new URL("../../../shared/evidence/syzkaller-reports/", import.meta.url);
 const MISSES = new URL("title-misses.json", import.meta.url);
@@ -84,6 +84,23 @@ describe.skipIf(!existsSync(CORPUS))("syzkaller's reports", () => {
     expect(share("corrupted")).toBeGreaterThanOrEqual(0.95);
     expect(share("type")).toBeGreaterThanOrEqual(0.95);
     expect(share("frame")).toBeGreaterThanOrEqual(0.95);
+  });
+
+  test("are named alike in pieces, which is how the command reads them", () => {
+    for (const file of readdirSync(CORPUS)) {
+      const { log } = readCase(file);
+      const text = Buffer.from(log).toString("latin1");
+      for (const size of [1000, 65_536]) {
+        let at = 0;
+        const pull = (): string | undefined => {
+          const piece = text.slice(at, at + size);
+          at += size;
+          return piece === "" ? undefined : piece;
+        };
+        const [first] = crashesOfText(pull, { first: 1, last: 0, context: 0 }).crashes;
+        expect(first?.crash, file).toEqual(titleOfLog(log));
+      }
+    }
   });
 
   test("miss exactly where title-misses.json says", () => {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { titleOfLog, titlesOfLog } from "../../src/report/title/index.ts";
+import { crashesOfText, titleOfLog, titlesOfLog } from "../../src/report/title/index.ts";
 import { HEADER_GROUPS, LAST_RESORT_GROUPS } from "../../src/report/title/rules.ts";
 import { demangleRustName } from "../../src/report/title/rust-name.ts";
 
@@ -22,7 +22,30 @@ const logText = fc
   })
   .map((pieces) => pieces.join(""));
 
+/** The crashes of a text that comes in pieces of `size` bytes. */
+function titlesOfPieces(log: string, size: number): unknown[] {
+  const text = Buffer.from(log).toString("latin1");
+  let at = 0;
+  const pull = (): string | undefined => {
+    const piece = text.slice(at, at + size);
+    at += size;
+    return piece === "" ? undefined : piece;
+  };
+  return crashesOfText(pull, { first: 16, last: 0, context: 10 }).crashes.map(({ crash }) => crash);
+}
+
 describe("any text", () => {
+  test("is named alike as a text and in pieces", () => {
+    fc.assert(
+      fc.property(logText, fc.integer({ min: 1, max: 3000 }), (log, size) => {
+        // As a file of UTF-8 has it: half a surrogate pair is no character there.
+        const written = Buffer.from(log).toString();
+        expect(titlesOfPieces(written, size)).toEqual(titlesOfLog(written));
+      }),
+      { numRuns: 400 },
+    );
+  });
+
   test("is named or not, and never throws", () => {
     fc.assert(
       fc.property(fc.oneof(logText, fc.string({ unit: "binary" })), (log) => {
@@ -90,6 +113,7 @@ describe("a hostile megabyte", () => {
   )("%s", (_, log) => {
     const start = performance.now();
     titlesOfLog(log);
+    titlesOfPieces(log, 65_536);
     // The slowest takes half a second on an idle machine; what this guards against takes minutes.
     expect(performance.now() - start).toBeLessThan(10_000);
   });

@@ -1,7 +1,9 @@
-import { DumpError, isDumpError } from "../../bytes/index.ts";
+import { asVaddr, DumpError, isDumpError, latin1 } from "../../bytes/index.ts";
 import { type DumpFile, type ElfNote, reason } from "../../format/index.ts";
 import { DUMP_DH_COMPRESSED_INCOMPLETE, PAGE_DESC_SIZE } from "../../format/kdump/layout.ts";
 import { encodeKdumpHeader, encodeNotes, kdumpGeometry, type KdumpHeader } from "../../format/kdump/write.ts";
+import { openX86_64, Vmcoreinfo } from "../../kernel/index.ts";
+import { PhysicalMemory, VirtualMemory } from "../../memory/index.ts";
 import type { PageClass } from "../page-class/classify.ts";
 import { countBits, nextBit } from "./bits.ts";
 import { ChunkWorker } from "./chunk.ts";
@@ -338,8 +340,30 @@ function physBaseOf(dump: DumpFile): bigint {
   return value === undefined ? 0n : BigInt(value);
 }
 
-/** As far as VMCOREINFO tells; the rest is in the kernel's memory, which crash reads itself. */
+/** Bytes of each string of struct new_utsname (linux:include/uapi/linux/utsname.h). */
+const UTS_FIELD = 65;
+
+/**
+ * What the kernel says of itself: libkdumpfile takes a header with an empty name, release, version or machine for no header at all. Where
+ * memory does not tell, VMCOREINFO's release and stand-ins.
+ */
 function utsnameOf(dump: DumpFile): string[] {
-  const release = /^OSRELEASE=(.*)$/m.exec(dump.vmcoreinfo ?? "")?.[1] ?? "";
-  return ["Linux", "", release, "", dump.arch ?? "", ""];
+  const info = new Vmcoreinfo(dump.vmcoreinfo ?? "");
+  const fallback = ["Linux", "(none)", info.get("OSRELEASE") ?? "unknown", "unknown", dump.arch ?? "x86_64", "(none)"];
+  const symbol = info.symbol("init_uts_ns");
+  const offset = info.offset("uts_namespace.name");
+  if (symbol === undefined || offset === undefined) return fallback;
+  try {
+    const physical = new PhysicalMemory(dump);
+    const memory = new VirtualMemory(physical, openX86_64(physical, info));
+    const bytes = memory.bytes(asVaddr(BigInt.asUintN(64, symbol + BigInt(offset))), 6 * UTS_FIELD);
+    return fallback.map((value, i) => {
+      const field = latin1(bytes.subarray(i * UTS_FIELD, (i + 1) * UTS_FIELD));
+      const text = field.slice(0, Math.max(0, field.indexOf("\0")));
+      return /^[\x20-\x7e]+$/.test(text) ? text : value;
+    });
+  } catch (error) {
+    if (!isDumpError(error)) throw error;
+    return fallback;
+  }
 }

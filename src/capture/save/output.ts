@@ -28,7 +28,10 @@ function attempt<T>(name: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    throw new DumpError("IO", `writing ${name} failed: ${reason(error)}`, { cause: error });
+    const why = reason(error);
+    // The code is for isFull; the words are said already.
+    const cause = Object.assign(new Error(why), { code: (error as NodeJS.ErrnoException).code });
+    throw new DumpError("IO", `writing ${name} failed: ${why}`, { cause });
   }
 }
 

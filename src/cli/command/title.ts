@@ -67,7 +67,11 @@ function title({ out, note }: Context, args: Args<"title">, path: string): boole
   }
 }
 
-function lineOf(path: string, crash: CrashTitle | undefined, all: readonly { readonly crash: CrashTitle; readonly boot: number }[]): TitleLine {
+function lineOf(
+  path: string,
+  crash: CrashTitle | undefined,
+  all: readonly { readonly crash: CrashTitle; readonly boot: number }[],
+): TitleLine {
   const corrupted = crash === undefined || crash.corrupted === false ? null : crash.corrupted;
   return {
     schema: "lastwords-title-1",

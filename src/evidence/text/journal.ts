@@ -4,6 +4,7 @@
  */
 import { utf8 } from "../../bytes/index.ts";
 import { MAX_LINE, type Pull, pullChanged } from "./pieces.ts";
+import { JSON_START } from "./recognise.ts";
 
 /** What is taken of an entry. */
 interface Entry {
@@ -152,8 +153,7 @@ export function pullJournalJson(pull: Pull): Pull {
   let pretty: string[] | undefined;
   let size = 0;
   return pullChanged(pull, (line) => {
-    // json-seq begins with a record separator, json-sse with a field's name.
-    const text = line.replace(/^(?:\x1e|data: )/, "").trimEnd();
+    const text = line.replace(JSON_START, "").trimEnd();
     if (text === "{") {
       pretty = [];
       size = 0;

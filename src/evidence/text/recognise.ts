@@ -26,6 +26,9 @@ const MAX_PREFIX = 160;
 /** Heading of a part of a dump (linux:fs/pstore/platform.c:pstore_dump). */
 export const PART_HEADING: RegExp = /^(?:Panic|Oops|Emergency|Shutdown|Unknown|Restart|Halt|Poweroff)#\d{1,6} Part\d{1,6}$/;
 const KMSG_LINE = /^(?:\d+\.[\w.+~-]{1,80},)?\d+,\d+,\d+,[^;,]{1,32}(?:,[^;]{0,80})?;/;
+/** json-seq begins with a record separator, json-sse with a field's name. */
+// oxlint-disable-next-line no-control-regex
+export const JSON_START: RegExp = /^(?:\x1e|data: )?(?=\{)/;
 /** Beginning of an unknown collector's line, up to printk's head. */
 export const UNKNOWN_PREFIX: RegExp = new RegExp(`^[^\\n]{1,${MAX_PREFIX}}?(?=(?:<\\d>)?${PRINTK_STAMP.source})`);
 
@@ -65,7 +68,7 @@ function kindOf(text: string, lines: readonly string[]): TextKind {
   const first = lines.find((line) => line.trim() !== "") ?? "";
   if (PART_HEADING.test(first)) return "parts";
   if (/^[A-Z_][A-Z0-9_]{0,63}=/.test(first) && /^__(?:CURSOR|REALTIME_TIMESTAMP|MONOTONIC_TIMESTAMP)=/m.test(text)) return "journal-export";
-  if (/^(?:\x1e|data: )?\{/.test(first) && /"(?:__REALTIME_TIMESTAMP|__CURSOR|_TRANSPORT|_BOOT_ID)"\s*:/.test(text)) return "journal-json";
+  if (JSON_START.test(first) && /"(?:__REALTIME_TIMESTAMP|__CURSOR|_TRANSPORT|_BOOT_ID)"\s*:/.test(text)) return "journal-json";
   const full = lines.filter((line) => line !== "");
   return full.length > 0 && full.filter((line) => KMSG_LINE.test(line)).length * 2 > full.length ? "kmsg" : "console";
 }

@@ -75,7 +75,7 @@ describe("lines", () => {
       [0, 0],
       [1, 29],
       [2, 30],
-      [3, 60],
+      [3, 58],
     ]);
     expect(lines[0]).toMatchObject({ raw: "[    1.000000][   T1] caf\u00e9\r", text: "caf\u00e9", time: 1, caller: "T1", kernel: true });
     expect(lines[2]).toMatchObject({ text: "red", time: 2 });
@@ -114,7 +114,13 @@ describe("lines", () => {
 
 describe("the journal", () => {
   const entries = [
-    { _TRANSPORT: "kernel", PRIORITY: "6", _SOURCE_MONOTONIC_TIMESTAMP: "1500000", __MONOTONIC_TIMESTAMP: "9000000", MESSAGE: "Linux version 6.1.0" },
+    {
+      _TRANSPORT: "kernel",
+      PRIORITY: "6",
+      _SOURCE_MONOTONIC_TIMESTAMP: "1500000",
+      __MONOTONIC_TIMESTAMP: "9000000",
+      MESSAGE: "Linux version 6.1.0",
+    },
     { _TRANSPORT: "syslog", SYSLOG_IDENTIFIER: "app", MESSAGE: "BUG: not the kernel's" },
     { _TRANSPORT: "kernel", PRIORITY: "1", __MONOTONIC_TIMESTAMP: "2000000", MESSAGE: "BUG: caf\u00e9\nsecond line" },
   ];
@@ -147,7 +153,10 @@ describe("the journal", () => {
     ["json-seq", (entry: object) => `\x1e${JSON.stringify({ __CURSOR: "x", ...entry })}\n`],
     ["json-sse", (entry: object) => `data: ${JSON.stringify({ __CURSOR: "x", ...entry })}\n\n`],
     ["json-pretty", (entry: object) => `${JSON.stringify({ __CURSOR: "x", ...entry }, undefined, "\t")}\n`],
-    ["json with bytes", (entry: { MESSAGE: string }) => `${JSON.stringify({ __CURSOR: "x", ...entry, MESSAGE: [...Buffer.from(entry.MESSAGE)] })}\n`],
+    [
+      "json with bytes",
+      (entry: { MESSAGE: string }) => `${JSON.stringify({ __CURSOR: "x", ...entry, MESSAGE: [...Buffer.from(entry.MESSAGE)] })}\n`,
+    ],
   ])("as -o %s", (_, write) => {
     expect(linesOf(entries.map(write).join("")).map(({ raw }) => raw)).toEqual(expected);
   });
@@ -227,7 +236,9 @@ describe("facts of a crash", () => {
         { name: "bridge", taint: "" },
       ],
     });
-    expect(facts.frames.map(({ symbol, offset, address, reliable, module, user }) => [symbol ?? address, offset, reliable, module, user])).toEqual([
+    expect(
+      facts.frames.map(({ symbol, offset, address, reliable, module, user }) => [symbol ?? address, offset, reliable, module, user]),
+    ).toEqual([
       ["frob", 0x12, true, "frob", false],
       ["__die", 0x23, false, undefined, false],
       ["frob_store", 0x10, true, "frob", false],
@@ -235,7 +246,14 @@ describe("facts of a crash", () => {
       ["do_syscall_64", 0x5c, true, undefined, false],
       [0x47b7a0n, undefined, true, undefined, true],
     ]);
-    expect(Object.fromEntries(facts.registers)).toMatchObject({ sp: 0xffffc90000013e10n, flags: 0x10246n, ax: 0n, r8: 8n, r10: 10n, cr2: 0xffffc90000000018n });
+    expect(Object.fromEntries(facts.registers)).toMatchObject({
+      sp: 0xffffc90000013e10n,
+      flags: 0x10246n,
+      ax: 0n,
+      r8: 8n,
+      r10: 10n,
+      cr2: 0xffffc90000000018n,
+    });
     // User mode's are not those of the fault.
     expect(facts.registers.has("orig_ax")).toBe(false);
   });
@@ -297,23 +315,36 @@ describe("facts of a crash", () => {
   });
 
   test("the first words of a kernel", () => {
-    expect(readBanner("Linux version 6.1.0-9-amd64 (me@host) (gcc-12 (Debian 12.2.0) 12.2.0, GNU ld 2.40) #1 SMP Debian 6.1.27-1")).toEqual({
-      release: "6.1.0-9-amd64",
-      builder: "me@host",
-      version: "#1 SMP Debian 6.1.27-1",
-    });
+    expect(readBanner("Linux version 6.1.0-9-amd64 (me@host) (gcc-12 (Debian 12.2.0) 12.2.0, GNU ld 2.40) #1 SMP Debian 6.1.27-1")).toEqual(
+      {
+        release: "6.1.0-9-amd64",
+        builder: "me@host",
+        version: "#1 SMP Debian 6.1.27-1",
+      },
+    );
   });
 
   test("addresses without a name", () => {
-    const lines = ["[ 1.0] RIP: 0010:0xffffffff81000010", "[ 1.0]  [<ffffffff81000020>] f+0x1/0x2", "[ 1.0] RAX: ffffffff81000030", "[ 1.0] [<ffffffff81000040>] ?"];
+    const lines = [
+      "[ 1.0] RIP: 0010:0xffffffff81000010",
+      "[ 1.0]  [<ffffffff81000020>] f+0x1/0x2",
+      "[ 1.0] RAX: ffffffff81000030",
+      "[ 1.0] [<ffffffff81000040>] ?",
+    ];
     expect([...rawAddresses(lines)]).toEqual([0xffffffff81000010n, 0xffffffff81000040n]);
   });
 });
 
 const words = fc.constantFrom(
-  ..."[    1.234567] |[    1.2][  T12] |<4>|Linux version |\r|\0|\x1b[31m|\n|\n|Aug 17 12:34:56 h kernel: |6,339,5140900,-;|,ncfrag=0/9;".split("|"),
-  ...'Panic#1 Part1\n|{"_TRANSPORT":"kernel","MESSAGE":"|"}|MESSAGE\n|MESSAGE=|__CURSOR=x\n|_TRANSPORT=kernel\n|CPU: 1 PID: 2 Comm: '.split("|"),
-  ..."Not tainted 6.1 #1|Call Trace:\n| f+0x1/0x2\n|RIP: 0010:|[<ffffffff81234567>]|x29: ffff000000000000 |Modules linked in: a b(O)|\u202e|\ufeff|INFO: task a:1 blocked for more than 1 seconds\n".split("|"),
+  ..."[    1.234567] |[    1.2][  T12] |<4>|Linux version |\r|\0|\x1b[31m|\n|\n|Aug 17 12:34:56 h kernel: |6,339,5140900,-;|,ncfrag=0/9;".split(
+    "|",
+  ),
+  ...'Panic#1 Part1\n|{"_TRANSPORT":"kernel","MESSAGE":"|"}|MESSAGE\n|MESSAGE=|__CURSOR=x\n|_TRANSPORT=kernel\n|CPU: 1 PID: 2 Comm: '.split(
+    "|",
+  ),
+  ..."Not tainted 6.1 #1|Call Trace:\n| f+0x1/0x2\n|RIP: 0010:|[<ffffffff81234567>]|x29: ffff000000000000 |Modules linked in: a b(O)|\u202e|\ufeff|INFO: task a:1 blocked for more than 1 seconds\n".split(
+    "|",
+  ),
 );
 const anything = fc
   .array(fc.oneof({ weight: 4, arbitrary: words }, fc.string({ unit: "binary", maxLength: 12 })), { maxLength: 80, size: "max" })

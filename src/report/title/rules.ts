@@ -707,7 +707,7 @@ export const HEADER_GROUPS: readonly HeaderGroup[] = [
       {
         // A CPU did not let go of RCU. The interrupt that noticed stands on top of the code that loops.
         id: "rcu-stall",
-        line: [/INFO: rcu_(?:preempt|sched|bh|tasks) (?:self-)?detected(?: expedited)? stall/],
+        line: [/INFO: rcu_(?:preempt|sched|bh|tasks(?:_trace|_rude)?) (?:self-)?detected(?: expedited)? stall/],
         title: "INFO: rcu detected stall in {frame}",
         alt: ["stall in {frame}"],
         stack: {
@@ -771,6 +771,15 @@ export const HEADER_GROUPS: readonly HeaderGroup[] = [
       {
         id: "unable-to-handle",
         line: [/Unable to handle kernel (?<what>paging request|NULL pointer dereference|access to user memory)/],
+        title: "BUG: unable to handle kernel {what} in {frame}",
+        alt: ["bad-access in {frame}"],
+        stack: oopsStack(),
+      },
+      {
+        // arm64, where the page is there and its permissions forbid the access (linux:arch/arm64/mm/fault.c:
+        // __do_kernel_fault).
+        id: "unable-to-handle-permission",
+        line: [/Unable to handle kernel (?<what>write to read-only memory|execute from non-executable memory|read from unreadable memory)/],
         title: "BUG: unable to handle kernel {what} in {frame}",
         alt: ["bad-access in {frame}"],
         stack: oopsStack(),
