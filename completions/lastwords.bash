@@ -13,7 +13,7 @@ _lastwords() {
   fi
 
   if ((COMP_CWORD == 1)); then
-    words='report info notes dmesg ps bt mod read pstore save check record softboot panic-path title help completion --help --version'
+    words='report info notes dmesg ps bt mod read pstore save check record softboot panic-path title doctor help completion --help --version'
     compopt +o default 2>/dev/null
     COMPREPLY=($(compgen -W "$words" -- "$current"))
     return
@@ -163,9 +163,17 @@ _lastwords() {
         --color) value='auto always never' ;;
       esac
       ;;
+    doctor)
+      options='--root --fix-plan --json --quiet -q --color --help -h'
+      operand=''
+      case $previous in
+        --root) value='files' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
     help)
       options='--quiet -q --color --help -h'
-      operand='report info notes dmesg ps bt mod read pstore save check record softboot panic-path title help completion'
+      operand='report info notes dmesg ps bt mod read pstore save check record softboot panic-path title doctor help completion'
       case $previous in
         --color) value='auto always never' ;;
       esac

@@ -27,6 +27,7 @@ complete -c lastwords -n __lastwords_no_command -a record -d 'keep console and t
 complete -c lastwords -n __lastwords_no_command -a softboot -d 'keep a crash dump in memory over a kexec'
 complete -c lastwords -n __lastwords_no_command -a panic-path -d 'show what happens from panic() to the end, and what it can lose'
 complete -c lastwords -n __lastwords_no_command -a title -d 'name the crash in a log, one line a log'
+complete -c lastwords -n __lastwords_no_command -a doctor -d 'say what this host would keep of a crash, and what it would not'
 complete -c lastwords -n __lastwords_no_command -a help -d 'explain a command'
 complete -c lastwords -n __lastwords_no_command -a completion -d 'print the completion script of a shell'
 
@@ -242,7 +243,14 @@ complete -c lastwords -n '__lastwords_command title' -s q -l quiet -d 'Print nei
 complete -c lastwords -n '__lastwords_command title' -l color -x -a 'auto always never' -d 'Colour the text'
 complete -c lastwords -n '__lastwords_command title' -s h -l help -d 'Print this help and exit'
 
-complete -c lastwords -n '__lastwords_command help' -a 'report info notes dmesg ps bt mod read pstore save check record softboot panic-path title help completion'
+complete -c lastwords -n '__lastwords_command doctor' -l root -r -F -d 'Look at the copy of a host\'s files below DIR'
+complete -c lastwords -n '__lastwords_command doctor' -l fix-plan -d 'Print the commands that would mend what was found, as a shell script, and run none'
+complete -c lastwords -n '__lastwords_command doctor' -l json -d 'Print JSON, with a versioned schema, instead of text'
+complete -c lastwords -n '__lastwords_command doctor' -s q -l quiet -d 'Print neither notes nor progress on standard error'
+complete -c lastwords -n '__lastwords_command doctor' -l color -x -a 'auto always never' -d 'Colour the text'
+complete -c lastwords -n '__lastwords_command doctor' -s h -l help -d 'Print this help and exit'
+
+complete -c lastwords -n '__lastwords_command help' -a 'report info notes dmesg ps bt mod read pstore save check record softboot panic-path title doctor help completion'
 complete -c lastwords -n '__lastwords_command help' -s q -l quiet -d 'Print neither notes nor progress on standard error'
 complete -c lastwords -n '__lastwords_command help' -l color -x -a 'auto always never' -d 'Colour the text'
 complete -c lastwords -n '__lastwords_command help' -s h -l help -d 'Print this help and exit'

@@ -770,6 +770,38 @@ export const commands = {
     load: (): Promise<CommandModule<"title">> => import("./command/title.ts"),
   },
 
+  doctor: {
+    group: "keep",
+    summary: "say what this host would keep of a crash, and what it would not",
+    description: [
+      "Reads the kernel's command line and settings, kdump's configuration (kdump-tools, kdump-utils, SUSE's kdump), what is reserved and loaded, pstore and its storage, consoles, watchdogs, and the place that dumps go to. Every finding names the files and lines that it was read from, and the commands that would mend it. Nothing is changed.",
+      "The matrix below is computed from these settings by the model behind `lastwords panic-path`: for each way to die, what is kept of each kind of evidence, why not, and the one change that would help most.",
+      "With `--root`, a copy of a host's files is looked at: its `/etc`, `/boot`, and what its `/proc` and `/sys` said. Ages and modes of files count, so copy with `cp -a` or `tar`; the output of `df -PT -B1`, as `df.txt` in DIR, tells how full its disks are.",
+    ],
+    operands: {},
+    uses: [],
+    options: {
+      root: { type: "file", value: "DIR", about: "Look at the copy of a host's files below DIR." },
+      "fix-plan": { type: "flag", about: "Print the commands that would mend what was found, as a shell script, and run none." },
+      json: { type: "flag", about: "Print JSON, with a versioned schema, instead of text." },
+    },
+    rules: [{ kind: "at-most-one", options: ["json", "fix-plan"] }],
+    examples: [
+      { run: "lastwords doctor", about: "Would a crash of this host be explained" },
+      { run: "lastwords doctor --root /mnt/image", about: "The same of an image" },
+      { run: "lastwords doctor --fix-plan > fix.sh", about: "What to do about it, to read first" },
+      { run: "lastwords doctor --json | jq -r '.findings[].id'", about: "For monitoring" },
+    ],
+    exits: ["good", "failed", "partial", "no-evidence"],
+    exitMeaning: {
+      good: "Nothing worse than a remark was found.",
+      partial: "There are warnings: evidence may be lost.",
+      "no-evidence": "There are errors: evidence that is configured will not come to be.",
+    },
+    seeAlso: ["report", "pstore", "record", "kdump.conf(5)", "systemd-pstore.service(8)"],
+    load: (): Promise<CommandModule<"doctor">> => import("./command/doctor.ts"),
+  },
+
   help: {
     group: "tool",
     summary: "explain a command",
