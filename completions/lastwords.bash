@@ -26,11 +26,11 @@ _lastwords() {
 
   case ${COMP_WORDS[1]} in
     report)
-      options='--log-lines --json --btf --symbols --vmlinux --raw-base --stats --ramoops --blk --memconsole --quiet -q --color --help -h'
+      options='--html --log-lines --json --btf --symbols --vmlinux --raw-base --stats --ramoops --blk --memconsole --quiet -q --color --help -h'
       operand='files'
       case $previous in
+        --html|--btf|--symbols|--vmlinux) value='files' ;;
         --log-lines|--raw-base|--ramoops|--blk|--memconsole) value='' ;;
-        --btf|--symbols|--vmlinux) value='files' ;;
         --color) value='auto always never' ;;
       esac
       ;;

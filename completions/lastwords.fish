@@ -32,6 +32,7 @@ complete -c lastwords -n __lastwords_no_command -a help -d 'explain a command'
 complete -c lastwords -n __lastwords_no_command -a completion -d 'print the completion script of a shell'
 
 complete -c lastwords -n '__lastwords_command report' -F
+complete -c lastwords -n '__lastwords_command report' -l html -r -F -d 'Write the report as one HTML file that opens from disk and fetches nothing, instead of the text'
 complete -c lastwords -n '__lastwords_command report' -l log-lines -x -d 'Show the last N lines of the kernel log'
 complete -c lastwords -n '__lastwords_command report' -l json -d 'Print JSON, with a versioned schema, instead of text'
 complete -c lastwords -n '__lastwords_command report' -l btf -r -F -d 'Take the kernel\'s types from FILE'

@@ -15,3 +15,6 @@ const { version } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as 
 await bundleForQuickjs(`${root}/src/recorder/quickjs-main.ts`, `${root}/dist/lastwords-record.js`, version);
 // Committed, made by tools/build-kernels.ts.
 copyFileSync(`${root}/src/codec/kernels/page.wasm`, `${root}/dist/codec/kernels/page.wasm`);
+// The page that `report --html` fills. Without the bundler all else works.
+const vite = await import("vite").catch(() => undefined);
+await vite?.build({ configFile: `${root}/web/vite.config.ts`, configLoader: "native" });

@@ -218,10 +218,16 @@ export const commands = {
     },
     uses: ["dump", "storage"],
     options: {
+      html: {
+        type: "file",
+        value: "FILE",
+        about: "Write the report as one HTML file that opens from disk and fetches nothing, instead of the text; `-` is standard output.",
+      },
       "log-lines": { type: "int", value: "N", default: 20, max: 1_000_000, about: "Show the last N lines of the kernel log." },
     },
-    rules: [],
+    rules: [{ kind: "at-most-one", options: ["json", "html"] }],
     examples: [
+      { run: "lastwords report --html crash.html vmcore", about: "As a page to look around in, and to hand on" },
       { run: "lastwords report /dev/mem", about: "After a reboot: what reserved memory still holds" },
       { run: "lastwords report /var/crash/127.0.0.1-2026-09-14-10:26/", about: "Explain what kdump left in a folder" },
       { run: "lastwords report --log-lines 100 vmcore", about: "With more of the kernel log" },

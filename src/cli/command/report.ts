@@ -2,6 +2,7 @@ import { collectEvidence } from "../../evidence/index.ts";
 import type { Kernel } from "../../kernel/index.ts";
 import { buildReport, renderReport, type Report } from "../../report/index.ts";
 import { exitCode } from "../exit-code.ts";
+import { writeHtmlReport } from "../html-report.ts";
 import { storageHints } from "../storage-hints.ts";
 import { givenSymbols, openOptions, recordStats, tryKernel } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
@@ -31,7 +32,8 @@ export async function run(context: Context, args: Args<"report">): Promise<numbe
     }
     const symbolAt = opened ? undefined : givenSymbols(context, args);
     const report = buildReport({ evidence, kernel, kernelFailure, version: version(), ...(symbolAt ? { symbolAt } : {}) });
-    if (args.json) context.out.write(`${JSON.stringify(report)}\n`);
+    if (args.html !== undefined) writeHtmlReport(context, args.html, report, { kernel, notes: opened?.dump.notes, log: evidence.log });
+    else if (args.json) context.out.write(`${JSON.stringify(report)}\n`);
     else context.out.write(renderReport(report, { paint: context.out.paint, escape: escapeLine, logLines: args.logLines }));
     recordStats(
       context,

@@ -1,0 +1,2 @@
+/** Vite takes styles as modules. */
+declare module "*.css";
