@@ -17,7 +17,7 @@ export interface FuzzResult {
   readonly peakRss: number;
 }
 
-const HANG_MS = 5000;
+const HANG_MS = 30_000;
 /** Starting a process and making the seeds. */
 const START_MS = 30_000;
 const RSS_LIMIT = 512 * 1024 * 1024;

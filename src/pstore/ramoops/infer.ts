@@ -269,7 +269,12 @@ function zoneAt(search: Search, offset: number, previous: number): FoundZone | u
     }
   };
   attempt(zoneSizes(search, offset, previous), () => true);
-  if (fits.length === 0 || fits.some(({ zone }) => zone.head?.ftrace)) attempt(shareSizes(search, offset), (head) => head.ftrace);
+  // Hundreds of sizes: not where nothing speaks for function traces, but that all headers may be damaged with the usual parity.
+  const mayBeTrace =
+    fits.length === 0
+      ? eccSize === DEFAULT_ECC_SIZE || search.heads.some((head) => head.ftrace)
+      : fits.some(({ zone }) => zone.head?.ftrace);
+  if (mayBeTrace) attempt(shareSizes(search, offset), (head) => head.ftrace);
   const rank = ({ errors }: { errors: number }): number =>
     eccSize > 0 && eccSize < TELLING_ECC ? errors : errors >= ECC_BLOCK_SIZE ? 1 : 0;
   fits.sort((a, b) => rank(a) - rank(b) || a.zone.size - b.zone.size);
