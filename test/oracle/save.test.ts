@@ -196,11 +196,13 @@ describe.each(KERNELS)("%s", (kernel) => {
           "import sys, drgn\nfrom drgn.helpers.linux.pid import for_each_task\nprog = drgn.Program()\nprog.set_core_dump(sys.argv[1])\nprog.load_debug_info([sys.argv[2]])\nfor t in for_each_task(prog):\n  print(t.pid.value_(), t.comm.string_().decode())\n",
         );
         const drgn = (dump: string): { status: number | null; text: string } => peer("python3", [inside(script), inside(dump), vmlinux]);
-        // Debian's libkdumpfile has no snappy on some machines: then it says so, and that is all that it may say.
+        // Of a stream libkdumpfile says that it would be quicker rearranged.
         const tasks = drgn(ours);
-        if (!/not (built|compiled)|unsupported|no support/i.test(tasks.text))
-          expect(tasks).toEqual(once(`${kernel}-drgn`, () => drgn(from)));
+        const text = tasks.text.replace(/^the given file is in the makedumpfile flattened format.*\n/m, "");
+        expect({ ...tasks, text }).toEqual(once(`${kernel}-drgn`, () => drgn(from)));
 
+        // Debian builds makedumpfile without snappy; what it says then is in the build, not in the dump.
+        if (codec === "snappy") return;
         const dmesg = join(folder, "dmesg");
         const log = (dump: string): string => {
           const { status, text } = peer("makedumpfile", ["-f", "--dump-dmesg", inside(dump), inside(dmesg)]);
@@ -216,8 +218,7 @@ describe.each(KERNELS)("%s", (kernel) => {
         }
         expect(log(ours)).toBe(once(`${kernel}-log`, () => log(from)));
         const again = peer("makedumpfile", ["-f", "-l", "-d", "31", inside(ours), inside(join(folder, "again"))]);
-        // Debian builds it without snappy.
-        if (codec !== "snappy") expect(again.status, again.text).toBe(0);
+        expect(again.status, again.text).toBe(0);
         if (codec === "elf") {
           const readelf = execFileSync("readelf", ["-lnW", ours], { encoding: "utf8" });
           expect(readelf).toMatch(/Type is CORE|type is CORE/);

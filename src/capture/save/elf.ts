@@ -30,8 +30,8 @@ interface Load {
 }
 
 /**
- * Writes an ELF core file: what crash, gdb and older tools take. Pages left out are holes between or at the end of PT_LOADs (p_filesz less
- * than p_memsz); within a segment short ones are zeros.
+ * Writes an ELF core file: what crash, gdb and older tools take. Pages left out are PT_LOADs of their own with p_filesz 0; short holes are
+ * zeros.
  *
  * @throws IO where the system refuses.
  */
@@ -67,6 +67,7 @@ export async function saveElf(dump: DumpFile, output: Output, options: SaveOptio
     load.offset = at;
     at += load.stored * pageSize;
   }
+  for (const load of loads) if (load.stored === 0) load.offset = at;
   output.write(0, encodeHeaders(dump, loads, notesAt, notes.length, headers));
   output.write(notesAt, notes);
   output.sync();
@@ -175,8 +176,14 @@ function loadsOf(
     const to = nextClear(present, from, bits);
     for (let at = from; at < to;) {
       const { stored, next } = endOfLoad(kept, at, to);
-      const pfn = base + at;
-      loads.push({ pfn, vaddr: vaddrOf(pfn * dump.pageSize), pages: next - at, stored: stored - at, offset: 0 });
+      // A hole has a header of its own, behind all data: makedumpfile 1.7.8 looks for an offset's segment by p_memsz, not p_filesz.
+      for (const [from, to, isStored] of [
+        [base + at, base + stored, true],
+        [base + stored, base + next, false],
+      ] as const) {
+        const pages = to - from;
+        if (pages > 0) loads.push({ pfn: from, vaddr: vaddrOf(from * dump.pageSize), pages, stored: isStored ? pages : 0, offset: 0 });
+      }
       if (loads.length > MOST_LOADS)
         throw new DumpError("LIMIT", `memory is in more than ${MOST_LOADS} pieces: too many for ELF; save it without -E`);
       at = next;
