@@ -42,7 +42,7 @@ export interface Evidence {
 /** A log file, or what pstore's records tell. */
 export interface LogEvidence {
   readonly path: string;
-  /** Its end, as a console would show it; all of it, where it is no longer than 16 MiB. */
+  /** Its end, as a console would show it; all of it, where it is no longer than 8 MiB. */
   readonly text: string;
   /** Bytes before `text`; 0 where not given. */
   readonly skipped?: number;
@@ -54,7 +54,7 @@ const MAX_FILES = 1000;
 const MAX_DEPTH = 3;
 const HEAD_SIZE = 64 * 1024;
 /** Of a longer log the end is kept; crashes are looked for in all of it. */
-const MAX_LOG = 16 * 1024 * 1024;
+const MAX_LOG = 8 * 1024 * 1024;
 
 /**
  * Finds out what the paths hold and opens the memory image among them. Folders are searched three levels deep.
@@ -191,7 +191,8 @@ function readLog(piece: EvidencePiece): LogEvidence {
     const what = FORM_NAMES[form.kind] + (form.prefixed ? " with a head of its own before each line" : "");
     if (form.encoding !== "bytes") piece.details.push(`${what}, ${form.encoding.toUpperCase()}`);
     else if (form.kind !== "console" || form.prefixed) piece.details.push(what);
-    const { tail, skipped } = tailOf(opened);
+    const plain = form.kind === "console" && form.encoding === "bytes" && !form.prefixed;
+    const { tail, skipped } = plain ? endOf(path) : tailOf(opened);
     if (skipped > 0)
       piece.details.push(`text, ${piece.size} bytes, the last ${tail.length} of which are in the report; all of it was searched`);
     // A NUL in the middle is no end; a serial console ends lines with carriage returns.
@@ -208,6 +209,20 @@ const FORM_NAMES = {
   "journal-export": "the journal, as journalctl -o export writes it",
   "journal-json": "the journal, as journalctl -o json writes it",
 } as const satisfies Record<KernelText["form"]["kind"], string>;
+
+/** The end of a file, from the beginning of a line. */
+function endOf(path: string): { tail: string; skipped: number } {
+  const source = new FileSource(path);
+  try {
+    const start = Math.max(0, source.size - MAX_LOG);
+    const bytes = Buffer.allocUnsafe(source.size - start);
+    const all = bytes.toString("latin1", 0, source.read(start, bytes));
+    const from = start === 0 ? 0 : all.indexOf("\n") + 1;
+    return { tail: from === 0 ? all : all.slice(from), skipped: start + from };
+  } finally {
+    source.close();
+  }
+}
 
 /** The end of a text, from the beginning of a line. */
 function tailOf(text: KernelText): { tail: string; skipped: number } {

@@ -116,10 +116,20 @@ export function crashesOfText(
  */
 const STANDINGS = ["rule", "last-resort", "program", "words"] as const satisfies readonly CrashStart["standing"][];
 
+/**
+ * A log may be nothing but headers, each with the report of a thousand lines that all others have, too. Up to so many
+ * times the log's lines are read in all for reports as long as they are, then for short ones, then none.
+ */
+const WHOLE_REPORTS = 4;
+const SHORT_REPORTS = 8;
+const SHORT_REPORT = 60;
+const SPARE_LINES = 100_000;
+
 function collectCrashes(log: LogLines, { first, last, context }: CrashOptions): { crashes: LoggedCrash[]; left: number } {
   let crashes: LoggedCrash[] = [];
   let best: number = STANDINGS.length;
   let left = 0;
+  let scanned = 0;
   for (const start of crashStarts(log)) {
     const standing = STANDINGS.indexOf(start.standing);
     if (standing > best) {
@@ -134,7 +144,14 @@ function collectCrashes(log: LogLines, { first, last, context }: CrashOptions): 
       left++;
       continue;
     }
-    crashes.push(nameCrash(log, start, context));
+    const limit = scanned < WHOLE_REPORTS * (start.place.line + SPARE_LINES) ? undefined : SHORT_REPORT;
+    if (limit !== undefined && scanned >= SHORT_REPORTS * (start.place.line + SPARE_LINES)) {
+      left++;
+      continue;
+    }
+    const named = nameCrash(log, start, context, limit);
+    scanned += named.scanned;
+    crashes.push(named.logged);
     if (crashes.length > first + last) {
       crashes.splice(first, 1);
       left++;
@@ -149,8 +166,8 @@ function collectCrashes(log: LogLines, { first, last, context }: CrashOptions): 
   return { crashes, left };
 }
 
-function nameCrash(log: LogLines, start: CrashStart, context: number): LoggedCrash {
-  const report = reportLines(log, start.place);
+function nameCrash(log: LogLines, start: CrashStart, context: number, limit?: number): { logged: LoggedCrash; scanned: number } {
+  const report = reportLines(log, start.place, limit);
   const header = cleanLine(log.read(start.place));
   const description =
     describe(start.group, report) ??
@@ -161,7 +178,7 @@ function nameCrash(log: LogLines, start: CrashStart, context: number): LoggedCra
   altTitles.delete(title);
   const named = description?.rule !== undefined && description.rule.prose !== true;
   const frame = description?.frame === undefined ? undefined : printable(description.frame);
-  return {
+  const logged: LoggedCrash = {
     crash: {
       title,
       altTitles: [...altTitles].toSorted(),
@@ -177,6 +194,7 @@ function nameCrash(log: LogLines, start: CrashStart, context: number): LoggedCra
     banner: start.banner === undefined ? undefined : own(start.banner),
     lines: linesFrom(log, start.place, Math.min(context, report.endLine - start.place.line + 1)),
   };
+  return { logged, scanned: report.scanned };
 }
 
 function linesFrom(log: LogLines, from: LinePlace, count: number): string[] {

@@ -14,10 +14,14 @@ export interface ReportLines {
   readonly usable: number;
   /** Index in the log of the last line that reads as part of this report. */
   readonly endLine: number;
+  /** How many lines of the log were read. */
+  readonly scanned: number;
 }
 
 /** No report is this long; with a line's bound this bounds the memory that one takes. */
 const MAX_SCANNED_LINES = 10_000;
+/** Once another report has begun, or after so many lines of others, what belongs to this one has been seen. */
+const QUIET_LINES = 1000;
 
 /**
  * With panic_on_warn, a second trace of the same stack follows under "Kernel panic". It is left out where the
@@ -39,8 +43,8 @@ const SECOND_TRACES = [
 const REPORT_FURNITURE =
   /^\s*(?:\[<?[0-9a-f]+>?\]|[\w.$]+\+0x[0-9a-f]|<\/?[A-Z]+>|[A-Z][A-Z0-9]{1,4} ?: |[xr]\d+ ?: |RIP|pc |lr |sp |Code: |Call [Tt]race|Modules linked in|---\[|={8}|-{8}|CPU: |Hardware name|Workqueue|Kernel panic|Kernel Offset|Memory state|>?[0-9a-f]{16}[: ]|Backtrace)/;
 
-/** Collects the report whose header is at `start`. */
-export function reportLines(log: LogLines, start: LinePlace): ReportLines {
+/** Collects the report whose header is at `start`, from no more than `limit` lines. */
+export function reportLines(log: LogLines, start: LinePlace, limit: number = MAX_SCANNED_LINES): ReportLines {
   const lines: string[] = [];
   let usable = 0;
   let endLine = start.line;
@@ -51,7 +55,12 @@ export function reportLines(log: LogLines, start: LinePlace): ReportLines {
   let allCpus = false;
   let skipping = false;
   let scanned = 0;
-  for (let place: LinePlace | undefined = start; place !== undefined && scanned < MAX_SCANNED_LINES; place = log.next(place), scanned++) {
+  let lastOwn = 0;
+  for (
+    let place: LinePlace | undefined = start;
+    place !== undefined && scanned < limit && scanned - lastOwn < QUIET_LINES;
+    place = log.next(place), scanned++
+  ) {
     const line = cleanLine(log.read(place));
     const parsed = parseConsoleLine(line);
     if (scanned === 0) {
@@ -88,9 +97,10 @@ export function reportLines(log: LogLines, start: LinePlace): ReportLines {
     lines.push(parsed.text);
     if (!otherReport || isTagged(context)) {
       usable = lines.length;
+      lastOwn = scanned;
     }
   }
-  return { lines, usable, endLine };
+  return { lines, usable, endLine, scanned };
 }
 
 function startsOtherReport(log: LogLines, place: LinePlace, line: string): boolean {
