@@ -6,7 +6,7 @@ import {
   DUMP_DH_COMPRESSED_ZSTD,
 } from "../../format/kdump/layout.ts";
 import { type PageBatch, PageKernels } from "../../codec/kernels/kernels.ts";
-import { openNativeZlib, openNativeZstd } from "./native.ts";
+import { openNativeZlib, openNativeZstd, ZLIB_LEVEL } from "./native.ts";
 
 /** Ways to store a page. */
 export type SaveCodec = "none" | "zlib" | "lzo" | "snappy" | "zstd";
@@ -104,7 +104,7 @@ export class PageCompressor {
 
 /** zlib format at level 1, as makedumpfile writes it. Returns 0 where it does not fit. */
 function deflateInto(page: Uint8Array, into: Uint8Array): number {
-  const packed = deflateSync(page, { level: 1, chunkSize: page.length + 1024 });
+  const packed = deflateSync(page, { level: ZLIB_LEVEL, chunkSize: page.length + 1024 });
   if (packed.length >= into.length) return 0;
   into.set(packed);
   return packed.length;

@@ -1,4 +1,4 @@
-import { checkDump, type CheckResult } from "../../capture/index.ts";
+import { checkDump, type CheckResult } from "../../capture/check.ts";
 import { exitCode } from "../exit-code.ts";
 import { openDumpOf, recordStats } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";

@@ -1,35 +1,18 @@
 import { existsSync, fstatSync, renameSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import {
-  checkDump,
-  collectDeviceDumps,
-  fileOutput,
-  flattenedOutput,
-  forecast,
-  Helpers,
-  isFull,
-  MergedVmcore,
-  openVmcore,
-  type Output,
-  quickLog,
-  rearrange,
-  type SaveCodec,
-  saveElf,
-  saveKdump,
-  saveLight,
-  type SaveOptions,
-  type SaveResult,
-  syncFolder,
-  writeWhole,
-} from "../../capture/index.ts";
+// One by one, and what is not always needed later: to load all of this room takes a third of the time of a small save.
+import type { CheckResult } from "../../capture/check.ts";
+import type { SaveCodec } from "../../capture/save/compress.ts";
+import { Helpers } from "../../capture/save/helpers.ts";
+import { saveKdump, type SaveOptions, type SaveResult } from "../../capture/save/kdump.ts";
+import { quickLog, saveLight } from "../../capture/save/light.ts";
+import { fileOutput, flattenedOutput, isFull, type Output, syncFolder, writeWhole } from "../../capture/save/output.ts";
 import { DumpError, isDumpError } from "../../bytes/index.ts";
-import { readStorages } from "../../evidence/index.ts";
 import { type DumpFile, FileSource, openDump, openSources, readStats, reason } from "../../format/index.ts";
 import { exitCode } from "../exit-code.ts";
 import { UsageError } from "../parse.ts";
 import type { Args, Context } from "../table.ts";
 import { formatBytes, formatTable } from "../terminal.ts";
-import { printChecks } from "./check.ts";
 
 /** Levels that --dry-run forecasts where one alone is not asked for. */
 const ALL_LEVELS: readonly number[] = [0, 1, 16, 17, 31];
@@ -60,7 +43,7 @@ export async function run(context: Context, args: Args<"save">): Promise<number>
       const problems = [...opened.problems, ...dump.problems];
       for (const problem of problems) context.note(problem.message);
       if (args.dumpDmesg) return saveDmesg(context, dump, source!, outputs[0]!, args.force);
-      if (args.dryRun) return dryRun(context, dump, args, levels);
+      if (args.dryRun) return await dryRun(context, dump, args, levels);
       // Each helper would unpack it for itself.
       const packed = opened.containers.some((container) => container !== "flattened");
       const code = await saveAt(context, dump, source!, outputs, args, levels, packed ? undefined : helpers);
@@ -87,6 +70,7 @@ async function open(
   if (!collect || args.dryRun || args.dumpDmesg) {
     return openDump([source], { onProgress: context.progress, ...(args.rawBase === undefined ? {} : { rawBase: args.rawBase }) });
   }
+  const { collectDeviceDumps, MergedVmcore, openVmcore } = await import("../../capture/device-dump/index.ts");
   const { dumps, lost } = await collectDeviceDumps(args.collectors === undefined ? {} : { directory: args.collectors });
   for (const { name, reason: why } of lost) context.note(`device dump ${name} is lost: ${why}`);
   if (dumps.length > 0) context.note(`${dumps.length} device dumps were made`);
@@ -97,6 +81,7 @@ async function open(
 async function reservedRegions(context: Context): Promise<{ suffix: string; what: string; bytes: Uint8Array }[]> {
   const regions: { suffix: string; what: string; bytes: Uint8Array }[] = [];
   try {
+    const { readStorages } = await import("../../evidence/index.ts");
     const set = await readStorages(["/dev/mem"], {});
     const memory = new FileSource("/dev/mem", 2 ** 52);
     for (const { backend, address, size } of set.storages) {
@@ -172,9 +157,11 @@ async function saveAt(
         result = await withOutput(flattenedOutput(1, "standard output"), (output) => saveKdump(dump, output, options(level)));
       else if (args.split) result = await saveSplit(dump, outputs, options(level));
       else
-        result = await saveFile(base!, (output) =>
-          args.elf ? saveElf(dump, output, options(level)) : saveKdump(dump, output, options(level)),
-        );
+        result = await saveFile(base!, async (output) => {
+          if (!args.elf) return saveKdump(dump, output, options(level));
+          const { saveElf } = await import("../../capture/save/elf.ts");
+          return saveElf(dump, output, options(level));
+        });
       break;
     } catch (error) {
       const next = levels[i + 1];
@@ -267,7 +254,8 @@ interface Done {
 }
 
 /** Opens what was written, as anybody would. */
-async function checkSaved(outputs: readonly string[]): Promise<ReturnType<typeof checkDump>> {
+async function checkSaved(outputs: readonly string[]): Promise<CheckResult[]> {
+  const { checkDump } = await import("../../capture/check.ts");
   const { dump } = await openDump(outputs, {});
   try {
     return checkDump(dump);
@@ -310,12 +298,14 @@ async function report(context: Context, result: SaveResult, { outputs, args, cod
     context.out.line(
       `${outputs.join(", ")}: ${formatBytes(result.size)}, ${result.savedPages} of ${result.ramPages} pages (${share.toFixed(1)} %), level ${level}, ${how}, ${seconds.toFixed(2)} s`,
     );
+    const { printChecks } = await import("./check.ts");
     printChecks(context, checks);
   }
   return result.unreadable > 0 || checks.some(({ ok }) => !ok) ? exitCode.partial : exitCode.good;
 }
 
-function dryRun(context: Context, dump: DumpFile, args: Args<"save">, levels: readonly number[]): number {
+async function dryRun(context: Context, dump: DumpFile, args: Args<"save">, levels: readonly number[]): Promise<number> {
+  const { forecast } = await import("../../capture/save/forecast.ts");
   const codec = codecOf(args);
   const results = forecast(dump, args.dumpLevel === "31" ? ALL_LEVELS : levels, codec, args.numThreads);
   for (const { level, keptMore } of results)
@@ -354,6 +344,7 @@ async function runRearrange(context: Context, args: Args<"save">): Promise<numbe
   checkTarget(path, args.force, [`${path}-incomplete`], 0);
   const incomplete = `${path}-incomplete`;
   const output = fileOutput(incomplete, true);
+  const { rearrange } = await import("../../capture/save/rearrange.ts");
   try {
     rearrange(0, "standard input", output);
   } catch (error) {
@@ -365,6 +356,7 @@ async function runRearrange(context: Context, args: Args<"save">): Promise<numbe
   context.out.line(`${path}: ${formatBytes(statSync(path).size)}`);
   if (args.noCheck) return exitCode.good;
   const checks = await checkSaved([path]);
+  const { printChecks } = await import("./check.ts");
   printChecks(context, checks);
   return checks.some(({ ok }) => !ok) ? exitCode.partial : exitCode.good;
 }
