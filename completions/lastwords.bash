@@ -108,7 +108,7 @@ _lastwords() {
       esac
       ;;
     save)
-      options='--dump-level -d --zlib -c --lzo -l --snappy -p --zstd -z --uncompressed --elf -E --flatten -F --rearrange -R --split --force -f --num-threads --dry-run --dump-dmesg --collectors --no-device-dumps --no-check --no-light --raw-base --json --stats --quiet -q --color --help -h'
+      options='--dump-level -d --zlib -c --lzo -l --snappy -p --zstd -z --uncompressed --elf -E --lkcd --flatten -F --rearrange -R --split --force -f --num-threads --dry-run --dump-dmesg --collectors --no-device-dumps --no-check --no-light --raw-base --json --stats --quiet -q --color --help -h'
       operand='files'
       case $previous in
         --dump-level|-d|--num-threads|--raw-base) value='' ;;

@@ -164,6 +164,7 @@ complete -c lastwords -n '__lastwords_command save' -s p -l snappy -d 'Compress 
 complete -c lastwords -n '__lastwords_command save' -s z -l zstd -d 'Compress pages with zstd'
 complete -c lastwords -n '__lastwords_command save' -l uncompressed -d 'Store pages as they are'
 complete -c lastwords -n '__lastwords_command save' -s E -l elf -d 'Write an ELF core file instead of a kdump file'
+complete -c lastwords -n '__lastwords_command save' -l lkcd -d 'Write an LKCD dump instead'
 complete -c lastwords -n '__lastwords_command save' -s F -l flatten -d 'Write a flattened stream to standard output, for a pipe'
 complete -c lastwords -n '__lastwords_command save' -s R -l rearrange -d 'Read a flattened stream from standard input and write the dump that it holds to FILE'
 complete -c lastwords -n '__lastwords_command save' -l split -d 'Divide the dump among all the files that are named'

@@ -1,6 +1,7 @@
 export { checkDump, type CheckResult } from "./check.ts";
 export { saveKdump, type SaveOptions, type SaveResult } from "./save/kdump.ts";
 export { saveElf } from "./save/elf.ts";
+export { saveLkcd } from "./save/lkcd.ts";
 export { Helpers } from "./save/helpers.ts";
 export type { SaveCodec } from "./save/compress.ts";
 export { fileOutput, flattenedOutput, isFull, type Output, syncFolder, writeWhole } from "./save/output.ts";

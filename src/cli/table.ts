@@ -507,6 +507,7 @@ export const commands = {
       zstd: { type: "flag", short: "z", about: "Compress pages with zstd: the smallest." },
       uncompressed: { type: "flag", about: "Store pages as they are." },
       elf: { type: "flag", short: "E", about: "Write an ELF core file instead of a kdump file." },
+      lkcd: { type: "flag", about: "Write an LKCD dump instead; pages are compressed with gzip, or not at all." },
       flatten: { type: "flag", short: "F", about: "Write a flattened stream to standard output, for a pipe." },
       rearrange: {
         type: "flag",
@@ -538,7 +539,7 @@ export const commands = {
     },
     rules: [
       { kind: "at-most-one", options: ["zlib", "lzo", "snappy", "zstd", "uncompressed"] },
-      { kind: "at-most-one", options: ["elf", "flatten", "rearrange", "split", "dry-run", "dump-dmesg"] },
+      { kind: "at-most-one", options: ["elf", "lkcd", "flatten", "rearrange", "split", "dry-run", "dump-dmesg"] },
     ],
     examples: [
       { run: "lastwords save -d 31 /proc/vmcore /var/crash/vmcore", about: "What a kdump script runs" },

@@ -15,6 +15,7 @@ import {
   Helpers,
   type SaveCodec,
   saveElf,
+  saveLkcd,
   saveKdump,
   type SaveOptions,
   type SaveResult,
@@ -239,6 +240,46 @@ describe("an ELF file", () => {
       readdirSync(folder).find((name) => name.endsWith("-arm"))!,
     );
     await opened([path], (dump) => expect(dump.arch).toBe("aarch64"));
+  });
+});
+
+describe("an LKCD file", () => {
+  test.each([
+    [0, "none"],
+    [1, "zlib"],
+    [16, "zlib"],
+    [31, "zlib"],
+  ] as const)("has every page again at level %i, %s", async (level, codec) => {
+    const path = fresh();
+    const result = await opened([source], async (dump) => {
+      const output = fileOutput(path, true);
+      const saved = await saveLkcd(dump, output, { paths: [source], level, codec });
+      output.close();
+      return saved;
+    });
+    expect(result.keptMore).toBeUndefined();
+    const wanted = expected(level);
+    expect(result.savedPages).toBe(wanted.size);
+    expect(result.size).toBe(readFileSync(path).length);
+    await opened([path], (dump) => {
+      expectSame(contents(dump), wanted);
+      expect(dump.problems).toEqual([]);
+    });
+  });
+
+  test("is not written of a machine that LKCD has no layout for", async () => {
+    const from = put(writeElf({ loads: [{ paddr: 0, bytes: pagePattern("text", 1, 4096) }], machine: 183 }));
+    const to = fresh();
+    const { code, err } = await runMain(["save", "-q", "--lkcd", from, to]);
+    expect(code).not.toBe(0);
+    expect(existsSync(`${to}-incomplete`)).toBe(false);
+    expect(err).toContain("x86-64");
+  });
+
+  test("knows no zstd, and the command says so", async () => {
+    const { code, err } = await runMain(["save", "-q", "--lkcd", "-z", source, fresh()]);
+    expect(code).toBe(2);
+    expect(err).toContain("gzip");
   });
 });
 

@@ -1,4 +1,4 @@
-import { existsSync, fstatSync, renameSync, statSync } from "node:fs";
+import { existsSync, fstatSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 // One by one, and what is not always needed later: to load all of this room takes a third of the time of a small save.
 import type { CheckResult } from "../../capture/check.ts";
@@ -35,7 +35,7 @@ export async function run(context: Context, args: Args<"save">): Promise<number>
   if (args.flatten && args.json) throw new UsageError("-F writes the dump to standard output: --json has no place there");
   if (new Set(outputs.map((path) => resolve(path))).size < outputs.length) throw new UsageError("a file is named twice");
   // First of all: while the dump is opened they load what they need.
-  const helpers = args.dryRun || args.dumpDmesg || args.elf ? undefined : new Helpers(args.numThreads);
+  const helpers = args.dryRun || args.dumpDmesg || args.elf || args.lkcd ? undefined : new Helpers(args.numThreads);
   try {
     const opened = await open(context, source!, args);
     const { dump } = opened;
@@ -112,6 +112,11 @@ function levelsOf(text: string): number[] {
 }
 
 function codecOf(args: Args<"save">): SaveCodec {
+  if (args.lkcd) {
+    if (args.lzo || args.snappy || args.zstd)
+      throw new UsageError("an LKCD dump is compressed with gzip (-c) or not at all (--uncompressed)");
+    return args.uncompressed ? "none" : "zlib";
+  }
   if (args.zlib) return "zlib";
   if (args.lzo) return "lzo";
   if (args.snappy) return "snappy";
@@ -158,6 +163,7 @@ async function saveAt(
       else if (args.split) result = await saveSplit(dump, outputs, options(level));
       else
         result = await saveFile(base!, async (output) => {
+          if (args.lkcd) return (await import("../../capture/save/lkcd.ts")).saveLkcd(dump, output, options(level));
           if (!args.elf) return saveKdump(dump, output, options(level));
           const { saveElf } = await import("../../capture/save/elf.ts");
           return saveElf(dump, output, options(level));
@@ -210,9 +216,15 @@ async function withOutput(output: Output, save: (output: Output) => Promise<Save
 /** Writes under another name and renames at the end, so that a file of that name is always whole. */
 async function saveFile(path: string, save: (output: Output) => Promise<SaveResult>): Promise<SaveResult> {
   const incomplete = `${path}-incomplete`;
-  const result = await withOutput(fileOutput(incomplete, true), save);
-  renameTo(incomplete, path);
-  return result;
+  try {
+    const result = await withOutput(fileOutput(incomplete, true), save);
+    renameTo(incomplete, path);
+    return result;
+  } catch (error) {
+    // Refused before the first byte: there is nothing to keep.
+    if (existsSync(incomplete) && statSync(incomplete).size === 0) rmSync(incomplete, { force: true });
+    throw error;
+  }
 }
 
 function renameTo(from: string, to: string): void {
@@ -278,7 +290,7 @@ async function report(context: Context, result: SaveResult, { outputs, args, cod
     const value = {
       schema: "lastwords-save-1",
       outputs,
-      format: args.elf ? "elf" : "kdump",
+      format: args.elf ? "elf" : args.lkcd ? "lkcd" : "kdump",
       codec,
       level,
       size,
@@ -294,7 +306,8 @@ async function report(context: Context, result: SaveResult, { outputs, args, cod
     context.out.write(`${JSON.stringify(value)}\n`);
   } else if (outputs.length > 0) {
     const share = result.ramPages === 0 ? 0 : (result.savedPages / result.ramPages) * 100;
-    const how = args.elf ? "ELF" : codec === "none" ? "uncompressed" : codec;
+    const packed = codec === "none" ? "uncompressed" : args.lkcd ? "gzip" : codec;
+    const how = args.elf ? "ELF" : args.lkcd ? `LKCD, ${packed}` : packed;
     context.out.line(
       `${outputs.join(", ")}: ${formatBytes(result.size)}, ${result.savedPages} of ${result.ramPages} pages (${share.toFixed(1)} %), level ${level}, ${how}, ${seconds.toFixed(2)} s`,
     );
