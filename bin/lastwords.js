@@ -23,8 +23,8 @@ if (major < OLDEST) {
   delete process.env.LASTWORDS_REEXEC;
   enableCompileCache();
   // A checkout without a build runs from its sources; Node strips the types.
-  const built = here("../dist/cli/main.js");
-  const { run } = await import(existsSync(built) ? "../dist/cli/main.js" : "../src/cli/main.ts");
+  const built = here("../dist/program/main.js");
+  const { run } = await import(existsSync(built) ? "../dist/program/main.js" : "../src/cli/main.ts");
   await run();
 }
 

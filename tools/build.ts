@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { copyFileSync, readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { bundleForQuickjs } from "./bundle.ts";
+import { bundleForQuickjs, bundleProgram } from "./bundle.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 rmSync(`${root}/dist`, { recursive: true, force: true });
@@ -13,6 +13,7 @@ if (result.status !== 0) process.exit(result.status ?? 1);
 const { version } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as { version: string };
 // What hooks/ puts into capture kernels.
 await bundleForQuickjs(`${root}/src/recorder/quickjs-main.ts`, `${root}/dist/lastwords-record.js`, version);
+await bundleProgram(`${root}/src`, `${root}/dist/program`);
 // Committed, made by tools/build-kernels.ts.
 copyFileSync(`${root}/src/codec/kernels/page.wasm`, `${root}/dist/codec/kernels/page.wasm`);
 // The page that `report --html` fills. Without the bundler all else works.

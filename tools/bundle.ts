@@ -1,4 +1,5 @@
-import { build, type Plugin } from "esbuild";
+import { copyFileSync, readdirSync } from "node:fs";
+import { build, type BuildOptions, type Plugin } from "esbuild";
 
 /** Modules that QuickJS itself has. */
 const QUICKJS_MODULES = ["std", "os"];
@@ -38,4 +39,39 @@ export async function bundleForQuickjs(entry: string, outfile: string, version =
   const asked = Object.values(result.metafile.outputs).flatMap((output) => output.imports.map((one) => one.path));
   const strange = asked.filter((path) => !QUICKJS_MODULES.includes(path));
   if (strange.length > 0) throw new Error(`${entry} imports ${strange.join(", ")}, which QuickJS does not have`);
+}
+
+/** Files that a thread or a process of their own begins with, by the name that they are looked for with. */
+const OWN_STARTS: Readonly<Record<string, string>> = {
+  worker: "capture/save/worker.ts",
+  "collector-child": "capture/device-dump/collector-child.ts",
+};
+/** Modules that are loaded by their names, from a folder of this name beside what loads them. */
+const BUILT_IN = "capture/device-dump/builtin";
+
+/**
+ * Makes the program that `bin/lastwords.js` starts: a file for each command and what they share. Node takes longer to find and link a
+ * hundred small modules than many a command takes to run. All files are in one folder, two below the package's as the sources' are:
+ * what is looked for beside a source, or from there up, is found.
+ *
+ * @param source the folder of the sources.
+ * @param outdir a folder of its own.
+ */
+export async function bundleProgram(source: string, outdir: string): Promise<void> {
+  const common: BuildOptions = {
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node24",
+    // Has a WebAssembly file of its own beside it.
+    external: ["iced-x86"],
+    outdir,
+    logLevel: "warning",
+  };
+  await build({ ...common, entryPoints: { main: `${source}/cli/main.ts` }, splitting: true, chunkNames: "[name]-[hash]" });
+  // Whole, so that a thread reads one file; it shares no state with the program but what it is sent.
+  for (const [name, entry] of Object.entries(OWN_STARTS)) await build({ ...common, entryPoints: { [name]: `${source}/${entry}` } });
+  const builtIn = readdirSync(`${source}/${BUILT_IN}`).map((file) => `${source}/${BUILT_IN}/${file}`);
+  await build({ ...common, entryPoints: builtIn, outdir: `${outdir}/builtin` });
+  copyFileSync(`${source}/codec/kernels/page.wasm`, `${outdir}/page.wasm`);
 }
