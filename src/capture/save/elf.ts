@@ -70,7 +70,7 @@ export async function saveElf(dump: DumpFile, output: Output, options: SaveOptio
   for (const load of loads) if (load.stored === 0) load.offset = at;
   output.write(0, encodeHeaders(dump, loads, notesAt, notes.length, headers));
   output.write(notesAt, notes);
-  output.sync();
+  await output.sync();
   const buffer = new Uint8Array(RUN * pageSize);
   let last = performance.now();
   let next = 0;

@@ -19,14 +19,21 @@ export class Helpers {
     for (let i = 1; i < threads; i++) this.#idle.push(startWorker());
   }
 
-  /** A thread that waits for its start message; a new one where none is left. */
+  /** A thread that waits for its start message; a new one where none is left. Whoever takes it gives it back, unless it failed. */
   take(): Worker {
     const worker = this.#idle.pop() ?? startWorker();
     worker.ref();
     return worker;
   }
 
-  /** Ends those that were not needed. */
+  /** Takes back a thread that is done: it waits for the next part. */
+  give(worker: Worker): void {
+    worker.removeAllListeners();
+    worker.unref();
+    this.#idle.push(worker);
+  }
+
+  /** Ends those that wait. */
   close(): void {
     for (const worker of this.#idle.splice(0)) void worker.terminate();
   }

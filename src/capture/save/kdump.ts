@@ -98,32 +98,41 @@ export async function saveKdump(dump: DumpFile, output: Output, options: SaveOpt
   }
   const zeroPageAt = geometry.descriptorsAt + pages * PAGE_DESC_SIZE;
   output.write(zeroPageAt, new Uint8Array(pageSize));
-  // From here on it can be opened, whatever happens.
-  output.sync();
+  // Once this is done it can be opened, whatever happens. The first pages need not wait for it.
+  const begun = output.sync();
+  // It is awaited below; to fail before that is no accident.
+  begun.catch(() => {});
   const { ramPages, counts, keptMore } = selector;
   const sums: Sums = { total: pages, pages: 0, zeros: 0, unreadable: 0, firstProblem: undefined, end: zeroPageAt + pageSize };
-  if (maxPfn > windowSize) selector = new Selector(dump, options.level);
-  for (let base = 0; base < maxPfn; base += windowSize) {
-    const end = Math.min(base + windowSize, maxPfn);
-    // Of one window all is there still; of several, all over again: two bitmaps of all memory would be too large.
-    if (maxPfn > windowSize && !selector.run(base, end, present, kept)) continue;
-    const chunks = chunksOf(kept, clip(range, base, end), sums.pages);
-    if (chunks.length === 0) continue;
-    const threads = new Threads(dump, output, {
-      ...options,
-      kept: keptBuffer,
-      base,
-      chunks,
-      descriptorsAt: geometry.descriptorsAt,
-      zeroPageAt,
-      sums,
-    });
-    await threads.run();
+  const helpers = options.helpers ?? new Helpers(1);
+  try {
+    if (maxPfn > windowSize) selector = new Selector(dump, options.level);
+    for (let base = 0; base < maxPfn; base += windowSize) {
+      const end = Math.min(base + windowSize, maxPfn);
+      // Of one window all is there still; of several, all over again: two bitmaps of all memory would be too large.
+      if (maxPfn > windowSize && !selector.run(base, end, present, kept)) continue;
+      const chunks = chunksOf(kept, clip(range, base, end), sums.pages);
+      if (chunks.length === 0) continue;
+      const threads = new Threads(dump, output, {
+        ...options,
+        helpers,
+        kept: keptBuffer,
+        base,
+        chunks,
+        descriptorsAt: geometry.descriptorsAt,
+        zeroPageAt,
+        sums,
+      });
+      await threads.run();
+    }
+  } finally {
+    if (!options.helpers) helpers.close();
+    await begun;
   }
   if (sums.pages !== pages) throw new DumpError("IO", `${output.name}: ${sums.pages} of ${pages} pages were written`);
   if (output.path !== undefined) {
     // All is safe before the header says so.
-    output.sync();
+    await output.sync();
     output.write(0, encodeKdumpHeader({ ...header, status: CODEC_FLAG[options.codec] }, geometry).subarray(0, pageSize));
   }
   output.finish(sums.end);
@@ -164,6 +173,7 @@ function checkPageSize({ pageSize }: DumpFile): void {
 
 /** What the threads of one file have in common. */
 interface Work extends SaveOptions {
+  readonly helpers: Helpers;
   readonly kept: SharedArrayBuffer;
   /** Frame of the bitmap's bit 0. */
   readonly base: number;
@@ -194,7 +204,7 @@ class Threads {
     };
     this.#control = new Int32Array(this.#shared.control);
     new BigInt64Array(this.#shared.end)[0] = BigInt(work.sums.end);
-    const helpers = work.helpers ?? new Helpers(1);
+    const { helpers } = work;
     const wanted = Math.min(helpers.threads, Math.ceil(((work.chunks.length / 3) * CHUNK_PAGES) / WORTH_A_THREAD));
     // Of an output that only this thread can write to it is the writer, and others do the rest.
     for (let i = output.path === undefined ? 0 : 1; i < Math.max(1, wanted); i++) this.#start(helpers);
@@ -222,15 +232,17 @@ class Threads {
           if (message.kind === "data") return this.#take(message.offset, message.bytes);
           if (message.kind === "failed") this.#fail(failureOf(message, this.#output.name, paths));
           else this.#work.sums.firstProblem ??= message.problem;
-          // Its end is of no interest any more, and takes a while.
-          worker.unref();
+          helpers.give(worker);
           resolve();
         });
         worker.on("error", (error: Error) => {
           this.#fail(new DumpError("IO", `writing ${this.#output.name} failed: ${error.message}`, { cause: error }));
           resolve();
         });
-        worker.on("exit", () => resolve());
+        worker.on("exit", () => {
+          this.#fail(new DumpError("IO", `writing ${this.#output.name} failed: a thread ended before its work was done`));
+          resolve();
+        });
         worker.postMessage(start);
       }),
     );

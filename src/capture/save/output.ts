@@ -1,5 +1,6 @@
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, fsync, fsyncSync, ftruncateSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { promisify } from "node:util";
 import { DumpError } from "../../bytes/index.ts";
 import { reason } from "../../format/index.ts";
 import { flattenedEnd, flattenedHead, flattenedPiece } from "../../format/flattened/write.ts";
@@ -10,8 +11,8 @@ export interface Output {
   /** Path that other threads may open; undefined where all must go through this object. */
   readonly path: string | undefined;
   write(offset: number, bytes: Uint8Array): void;
-  /** What was written until now is safe on its medium, the file's name too. Nothing where the output cannot do that. */
-  sync(): void;
+  /** Resolves when what was written until now is safe on its medium, the file's name too. At once where the output cannot do that. */
+  sync(): Promise<void>;
   /** Ends with the file at this size, safe on its medium. */
   finish(size: number): void;
   /** Gives up: what is there stays. Safe to call after {@link finish}. */
@@ -24,16 +25,22 @@ export function isFull(error: unknown): boolean {
   return cause?.code === "ENOSPC" || cause?.code === "EDQUOT" || cause?.code === "EFBIG";
 }
 
+function writingFailed(name: string, error: unknown): DumpError {
+  const why = reason(error);
+  // The code is for isFull; the words are said already.
+  const cause = Object.assign(new Error(why), { code: (error as NodeJS.ErrnoException).code });
+  return new DumpError("IO", `writing ${name} failed: ${why}`, { cause });
+}
+
 function attempt<T>(name: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    const why = reason(error);
-    // The code is for isFull; the words are said already.
-    const cause = Object.assign(new Error(why), { code: (error as NodeJS.ErrnoException).code });
-    throw new DumpError("IO", `writing ${name} failed: ${why}`, { cause });
+    throw writingFailed(name, error);
   }
 }
+
+const fsyncLater = promisify(fsync);
 
 function writeAll(fd: number, bytes: Uint8Array, offset: number | null): void {
   for (let done = 0; done < bytes.length;) {
@@ -94,13 +101,16 @@ export function fileOutput(path: string, replace: boolean): Output & { readonly 
     path,
     fd,
     write: (offset, bytes) => attempt(path, () => writeAll(fd, bytes, offset)),
-    sync: () =>
-      attempt(path, () => {
-        fsyncSync(fd);
-        if (named) return;
-        named = true;
-        syncFolder(dirname(path));
-      }),
+    async sync() {
+      try {
+        await fsyncLater(fd);
+      } catch (error) {
+        throw writingFailed(path, error);
+      }
+      if (named) return;
+      named = true;
+      syncFolder(dirname(path));
+    },
     finish: (size) =>
       attempt(path, () => {
         ftruncateSync(fd, size);
@@ -125,7 +135,7 @@ export function flattenedOutput(fd: number, name: string): Output {
         writeAll(fd, flattenedPiece(offset, bytes.length), null);
         writeAll(fd, bytes, null);
       }),
-    sync: () => {},
+    sync: () => Promise.resolve(),
     finish: () =>
       attempt(name, () => {
         writeAll(fd, flattenedEnd(), null);

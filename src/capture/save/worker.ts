@@ -1,6 +1,6 @@
-import { openSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { isMainThread, parentPort } from "node:worker_threads";
-import { openDump, reason } from "../../format/index.ts";
+import { type DumpFile, openDump, reason } from "../../format/index.ts";
 import { type Chunk, ChunkWorker, type PageSink } from "./chunk.ts";
 import type { SaveCodec } from "./compress.ts";
 
@@ -104,18 +104,36 @@ export function* storeChunks(worker: ChunkWorker, shared: SharedState, problems:
   }
 }
 
+function storeInFile(dump: DumpFile, start: WorkerStart, path: string): string[] {
+  const fd = openSync(path, "r+");
+  try {
+    return store(dump, start, fileSink(fd, start.shared.end));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Stores this thread's share; answers what could not be read. */
+function store(dump: DumpFile, start: WorkerStart, sink: PageSink): string[] {
+  const worker = new ChunkWorker(dump, { ...start, kept: new Uint8Array(start.kept) }, sink);
+  const problems: string[] = [];
+  for (const _ of storeChunks(worker, start.shared, problems));
+  return problems;
+}
+
 async function main(start: WorkerStart): Promise<void> {
   const { shared } = start;
   const say = (message: WorkerEnd): void => parentPort!.postMessage(message);
   let during: "opening" | "writing" = "opening";
   try {
     const { dump } = await openDump(start.paths, start.rawBase === undefined ? {} : { rawBase: start.rawBase });
-    during = "writing";
-    const sink = start.output === undefined ? messageSink(say, shared) : fileSink(openSync(start.output, "r+"), shared.end);
-    const worker = new ChunkWorker(dump, { ...start, kept: new Uint8Array(start.kept) }, sink);
-    const problems: string[] = [];
-    for (const _ of storeChunks(worker, shared, problems));
-    say({ kind: "done", problem: problems[0] });
+    try {
+      during = "writing";
+      const problems = start.output === undefined ? store(dump, start, messageSink(say, shared)) : storeInFile(dump, start, start.output);
+      say({ kind: "done", problem: problems[0] });
+    } finally {
+      dump.close();
+    }
   } catch (error) {
     // The others need not go on.
     Atomics.store(new Int32Array(shared.control), CONTROL.stop, 1);
@@ -124,5 +142,6 @@ async function main(start: WorkerStart): Promise<void> {
   }
 }
 
-// The start comes later than the thread: until then it loads what it needs.
-if (!isMainThread) parentPort!.once("message", (start: WorkerStart) => void main(start));
+// The start comes later than the thread: until then it loads what it needs. It waits for another one when it is done: to end takes a
+// thread a while, and there may be a next window.
+if (!isMainThread) parentPort!.on("message", (start: WorkerStart) => void main(start));
