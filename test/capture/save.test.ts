@@ -304,6 +304,34 @@ describe("other sources", () => {
     expectSame(is, was);
   });
 
+  test("ELF keeps the kernel image's own addresses, over the same bytes of the file", async () => {
+    const MAP = 0xffff_ffff_8100_0000n;
+    // Free pages are in it, and nothing tells that it ends: half of it is left out.
+    const image = { paddr: 0, vaddr: MAP, bytes: memory };
+    const vmcoreinfo = { name: "VMCOREINFO", type: 0, desc: Buffer.from(machine.vmcoreinfo) };
+    const from = put(writeElf({ loads: [image, { paddr: 0, bytes: memory }], notes: [vmcoreinfo] }));
+    const out = fresh();
+    await runMain(["save", "-q", "-E", "-d", "30", "--no-check", from, out]);
+    const file = readFileSync(out);
+    const loads = range(1, file.readUInt16LE(56)).map((i) => {
+      const field = (at: number): bigint => file.readBigUInt64LE(64 + i * 56 + at);
+      return { offset: Number(field(8)), vaddr: field(16), paddr: Number(field(24)), filesz: Number(field(32)), memsz: Number(field(40)) };
+    });
+    const images = loads.filter(({ vaddr }) => vaddr >= MAP);
+    const stored = loads.filter(({ vaddr, filesz }) => vaddr < MAP && filesz > 0);
+    expect(images.map(({ paddr, filesz }) => [paddr, filesz])).toEqual(stored.map(({ paddr, filesz }) => [paddr, filesz]));
+    expect(images.length).toBeGreaterThan(0);
+    for (const { offset, vaddr, paddr, filesz, memsz } of images) {
+      expect(memsz).toBe(filesz);
+      expect(vaddr - MAP).toBe(BigInt(paddr));
+      const page = file.subarray(offset, offset + 4096);
+      expect(page.equals(memory.subarray(paddr, paddr + 4096)) || page.every((byte) => byte === 0)).toBe(true);
+    }
+    // Short holes are zeros, so that there is more than was asked for.
+    const wanted = expected(30);
+    await opened([out], (dump) => expectSame(new Map([...contents(dump)].filter(([pfn]) => wanted.has(pfn))), wanted));
+  });
+
   test("a compressed dump, a flattened one", async () => {
     const packed = put(zstdCompressSync(readFileSync(source)), "vmcore.zst");
     const { code } = await runMain(["save", "-q", "--no-check", "-d", "31", packed, fresh("unpacked")]);

@@ -15,6 +15,8 @@ export interface ElfRecipe {
 
 export interface ElfLoad {
   readonly paddr: number;
+  /** p_vaddr, of 64-bit files; 0 by default. */
+  readonly vaddr?: bigint;
   readonly bytes: Uint8Array;
   /** p_memsz where it is not p_filesz. */
   readonly memsz?: number;
@@ -78,6 +80,7 @@ export function writeElf(recipe: ElfRecipe): Uint8Array {
   at += notes.length;
   recipe.loads.forEach((load, i) => {
     header(i + 1, 1, at, load.paddr, load.bytes.length, load.memsz ?? load.bytes.length);
+    if (load.vaddr !== undefined) view.setBigUint64(ehsize + (i + 1) * phentsize + 16, load.vaddr, le);
     bytes.set(load.bytes, at);
     at += load.bytes.length;
   });

@@ -18,6 +18,8 @@ const EM_X86_64 = 62;
 const MOST_LOADS = 500_000;
 /** Of a frame that no segment of the source covers: where x86-64 kernels without KASLR map it. */
 const DIRECT_MAP = 0xffff_8880_0000_0000n;
+/** From here on x86-64 maps the kernel's image (__START_KERNEL_map, linux:arch/x86/include/asm/page_64_types.h). */
+const IMAGE_MAP = 0xffff_ffff_8000_0000n;
 
 /** One PT_LOAD: frames that follow each other, of which the first `stored` are in the file. */
 interface Load {
@@ -58,7 +60,8 @@ export async function saveElf(dump: DumpFile, output: Output, options: SaveOptio
   const first = reader.take();
   const { ramPages, counts, keptMore } = selector;
   const notes = encodeNotes(notesOf(dump)).bytes;
-  const phnum = loads.length + 1;
+  // As many as there will be: their offsets are known when the headers' size is.
+  const phnum = loads.length + imageOf(dump, loads).length + 1;
   const headers = ELF64.ehsize + phnum * ELF64.phentsize + (phnum >= PN_XNUM ? 64 : 0);
   const notesAt = headers;
   const dataAt = Math.ceil((notesAt + notes.length) / pageSize) * pageSize;
@@ -68,7 +71,7 @@ export async function saveElf(dump: DumpFile, output: Output, options: SaveOptio
     at += load.stored * pageSize;
   }
   for (const load of loads) if (load.stored === 0) load.offset = at;
-  output.write(0, encodeHeaders(dump, loads, notesAt, notes.length, headers));
+  output.write(0, encodeHeaders(dump, [...imageOf(dump, loads), ...loads], notesAt, notes.length, headers));
   output.write(notesAt, notes);
   await output.sync();
   const buffer = new Uint8Array(RUN * pageSize);
@@ -204,10 +207,30 @@ function endOfLoad(kept: Uint8Array, from: number, to: number): { stored: number
   return { stored, next: to };
 }
 
+/**
+ * The source's segments of the kernel's image once more, at the image's own addresses and over the same bytes of the file: gdb knows
+ * symbols by these, and makedumpfile takes phys_base from them where VMCOREINFO has none.
+ */
+function imageOf(dump: DumpFile, loads: readonly Load[]): Load[] {
+  const { pageSize } = dump;
+  const images = (dump.segments ?? []).filter(({ vaddr }) => vaddr >= IMAGE_MAP);
+  return images.flatMap(({ vaddr, paddr, size }) => {
+    const [from, to] = [Math.ceil(paddr / pageSize), Math.floor((paddr + size) / pageSize)];
+    return loads.flatMap(({ pfn, stored, offset }): Load[] => {
+      const first = Math.max(from, pfn);
+      const pages = Math.min(to, pfn + stored) - first;
+      if (pages <= 0) return [];
+      return [
+        { pfn: first, vaddr: vaddr + BigInt(first * pageSize - paddr), pages, stored: pages, offset: offset + (first - pfn) * pageSize },
+      ];
+    });
+  });
+}
+
 /** The virtual address that the source gives for a physical one, else that of the usual direct map. */
 function vaddrsOf(dump: DumpFile): (paddr: number) => bigint {
   // The kernel's image has an address of its own beside the direct map's; tools expect the latter of plain memory.
-  const plain = (dump.segments ?? []).filter(({ vaddr }) => vaddr < 0xffff_ffff_8000_0000n).sort((a, b) => a.paddr - b.paddr);
+  const plain = (dump.segments ?? []).filter(({ vaddr }) => vaddr < IMAGE_MAP).sort((a, b) => a.paddr - b.paddr);
   const starts = Float64Array.from(plain, ({ paddr }) => paddr);
   return (paddr) => {
     const segment = plain[lastAtOrBelow(starts, paddr)];
