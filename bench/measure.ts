@@ -107,13 +107,20 @@ export interface Contender {
 /**
  * Runs the commands in turn, A B A B …, so that a machine that is busy for a while is so for all of them; the first round
  * only warms the file cache. A command that fails is dropped, and its error is the answer.
+ *
+ * @param prepare called before each run, outside of its time.
  */
-export async function compare(contenders: readonly Contender[], runs: number): Promise<Map<string, Figures | Error>> {
+export async function compare(
+  contenders: readonly Contender[],
+  runs: number,
+  prepare = (): void => {},
+): Promise<Map<string, Figures | Error>> {
   const results = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
   const failed = new Map<string, Error>();
   for (let round = 0; round <= runs; round++) {
     for (const { name, command, good } of contenders) {
       if (failed.has(name)) continue;
+      prepare();
       try {
         const run = await measure(command, good);
         if (round > 0) results.get(name)!.push(run);

@@ -55,11 +55,20 @@ export class Peers {
     return this.#contender("makedumpfile", "makedumpfile", ["--dump-dmesg", "-f", this.#visible(dump), log]);
   }
 
-  /** makedumpfile as what it is for: filters and compresses. Its file is at `output`. */
-  makedumpfileSave(dump: string, args: readonly string[]): { contender: Contender; output: string } | undefined {
+  /**
+   * makedumpfile as what it is for: filters and compresses. Its file is at `output`.
+   *
+   * @param synced with a sync(1) of the file behind it, as kdump's scripts run it: then its file is as safe as ours.
+   */
+  makedumpfileSave(dump: string, args: readonly string[], synced = false): { contender: Contender; output: string } | undefined {
+    const path = this.#find("makedumpfile");
+    if (path === undefined) return undefined;
     const output = join(this.#folder, "saved");
-    const name = args.includes("--num-threads") ? "makedumpfile, threads" : "makedumpfile";
-    const contender = this.#contender(name, "makedumpfile", ["-f", ...args, this.#visible(dump), this.#inside(output)]);
+    const inside = this.#inside(output);
+    const command = [path, "-f", ...args, this.#visible(dump), inside];
+    const contender = synced
+      ? this.#contender("makedumpfile, then sync", "sh", ["-c", `${command.join(" ")} && sync ${inside}`])
+      : this.#contender(args.includes("--num-threads") ? "makedumpfile, threads" : "makedumpfile", "makedumpfile", command.slice(1));
     return contender && { contender, output };
   }
 
