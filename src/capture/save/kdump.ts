@@ -53,6 +53,8 @@ export interface SaveResult {
 const CHUNK_PAGES = 1024;
 /** For fewer pages a thread takes longer to start than to be of use. */
 const WORTH_A_THREAD = 3000;
+/** After so much the medium gets its part while pages are still compressed: at the end there would be nothing to do beside it. */
+const SYNC_AFTER = 64 * 1024 * 1024;
 
 /**
  * Writes a kdump-compressed file, version 6. Until all is there the header says that it is incomplete, and descriptors of pages that are
@@ -192,6 +194,9 @@ class Threads {
   readonly #control: Int32Array;
   readonly #ends: Promise<void>[] = [];
   #failure: DumpError | undefined;
+  /** Until there it is on the medium, or on its way. */
+  #syncedTo: number;
+  #syncing: Promise<void> | undefined;
 
   constructor(dump: DumpFile, output: Output, work: Work) {
     this.#dump = dump;
@@ -204,6 +209,7 @@ class Threads {
     };
     this.#control = new Int32Array(this.#shared.control);
     new BigInt64Array(this.#shared.end)[0] = BigInt(work.sums.end);
+    this.#syncedTo = work.sums.end;
     const { helpers } = work;
     const wanted = Math.min(helpers.threads, Math.ceil(((work.chunks.length / 3) * CHUNK_PAGES) / WORTH_A_THREAD));
     // Of an output that only this thread can write to it is the writer, and others do the rest.
@@ -286,8 +292,25 @@ class Threads {
       if (now - last < 50) continue;
       last = now;
       this.#progress();
+      this.#sync();
       await new Promise((resolve) => setImmediate(resolve));
     }
+  }
+
+  /** Sends what is written on its way to the medium, where that is enough and nothing is on its way. */
+  #sync(): void {
+    const end = this.#end();
+    if (this.#syncing !== undefined || end - this.#syncedTo < SYNC_AFTER) return;
+    this.#syncedTo = end;
+    this.#syncing = this.#output.sync().then(
+      () => (this.#syncing = undefined),
+      (error: unknown) => this.#fail(error as DumpError),
+    );
+  }
+
+  /** Where the next data go. */
+  #end(): number {
+    return Number(Atomics.load(new BigInt64Array(this.#shared.end), 0));
   }
 
   /** Stores all pages of the window and adds to the sums. @throws IO where any thread could not go on. */
@@ -302,13 +325,14 @@ class Threads {
       );
     }
     await Promise.all(this.#ends);
+    await this.#syncing;
     if (this.#failure) throw this.#failure;
     const { sums } = this.#work;
     sums.pages += this.#control[CONTROL.pages]!;
     sums.zeros += this.#control[CONTROL.zeros]!;
     sums.unreadable += this.#control[CONTROL.unreadable]!;
     sums.firstProblem ??= problems[0];
-    sums.end = Number(new BigInt64Array(this.#shared.end)[0]);
+    sums.end = this.#end();
   }
 }
 
