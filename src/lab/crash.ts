@@ -32,7 +32,7 @@ export type CrashWayId = "sysrq" | "sysrq-irq" | "oops" | "oom" | "hung-task" | 
 export const TRIGGER_LINE = "lastwords-lab: waiting for the host";
 
 /** The guest waits for the host, with CPU 0 at work inside the kernel. */
-const WAIT_BUSY = ["taskset 1 dd if=/dev/zero of=/dev/null bs=16M &", "sleep 1", `echo "${TRIGGER_LINE}"`, "sleep 60"];
+export const WAIT_BUSY: readonly string[] = ["taskset 1 dd if=/dev/zero of=/dev/null bs=16M &", "sleep 1", `echo "${TRIGGER_LINE}"`, "sleep 60"];
 
 /** Every way the lab knows. None needs a compiler or a special kernel. */
 export const CRASH_WAYS: readonly CrashWay[] = [
@@ -127,14 +127,17 @@ const NULL_WRITE = Uint8Array.of(0x31, 0xc0, 0xc7, 0x00, 0x00, 0x00, 0x00, 0x00)
 /** What scripts/sign-file.c writes behind a module's signature. */
 const SIGNATURE_MARK = "~Module signature appended~\n";
 
+/** x86: a jump to itself, interrupts as they are. */
+const ENDLESS_LOOP = Uint8Array.of(0xeb, 0xfe);
+
 /**
- * A copy of a module in which a function writes to NULL as the first thing it does. A stock kernel has no other way to oops on
- * demand (LKDTM is off in Debian's); it loads the module all the same and taints itself.
+ * A copy of a module in which a function writes to NULL as the first thing it does, or never comes to its end. A stock kernel has
+ * no other way to oops or hang on demand (LKDTM is off in Debian's); it loads the module all the same and taints itself.
  * @param bytes content of an uncompressed x86-64 `.ko`
  */
-export function breakFunction(bytes: Uint8Array, symbol: string): Uint8Array {
+export function breakFunction(bytes: Uint8Array, symbol: string, how: "null-write" | "endless-loop" = "null-write"): Uint8Array {
   const object = new ModuleObject(Uint8Array.from(bytes));
-  object.patch(symbol, NULL_WRITE);
+  object.patch(symbol, how === "null-write" ? NULL_WRITE : ENDLESS_LOOP);
   // A signature that does not fit is refused, a missing one only noted (kernel/module/signing.c): take its mark off the end.
   const end = object.bytes.length - SIGNATURE_MARK.length;
   return object.bytes.subarray(end).toString("latin1") === SIGNATURE_MARK ? object.bytes.subarray(0, end) : object.bytes;

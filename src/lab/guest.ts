@@ -59,7 +59,12 @@ export const FACTS_DISK = "facts";
 /** Where a saved region begins on the facts disk; the facts themselves come first. In bytes. */
 export const REGION_OFFSET: number = 8 * 1024 * 1024;
 
-const SETUP = String.raw`#!/bin/busybox sh
+/**
+ * How every guest's init begins: file systems, busybox, the modules of {@link MODULE_ORDER}. Gives shell functions: `say TEXT`
+ * prints a line for the host, `fail TEXT` the same and switches off, `find_disk SERIAL` prints a disk's node or nothing,
+ * `disk SERIAL` waits for it and fails without.
+ */
+export const GUEST_SETUP: string = String.raw`#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /tmp
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sysfs /sys
@@ -69,13 +74,17 @@ export PATH=/bin
 say() { echo "lastwords-lab: $*"; }
 fail() { say "failed: $*"; sleep 1; poweroff -f; }
 while read file; do insmod /mod/$file || fail "insmod $file"; done < ${MODULE_ORDER}
-# disk SERIAL: the device node of a disk; a driver that is a module may need a moment to find it
+find_disk() {
+  for name in $(ls /sys/block); do
+    serial=$(cat /sys/block/$name/device/serial 2>/dev/null | tr -d ' ')
+    if [ "$serial" = "$1" ]; then echo /dev/$name; return; fi
+  done
+  return 1
+}
+# A driver that is a module may need a moment to find a disk.
 disk() {
   for try in 1 2 3 4 5 6 7 8 9 10; do
-    for name in $(ls /sys/block); do
-      serial=$(cat /sys/block/$name/device/serial 2>/dev/null | tr -d ' ')
-      if [ "$serial" = "$1" ]; then echo /dev/$name; return; fi
-    done
+    find_disk $1 && return
     sleep 1
   done
   fail "no disk $1"
@@ -84,7 +93,7 @@ disk() {
 
 /** The init of the kernel that is to die: modules, capture kernel, load, facts, death. */
 export function firstInit(init: FirstInit): string {
-  return `${SETUP}${FACTS_SCRIPT}
+  return `${GUEST_SETUP}${FACTS_SCRIPT}
 say "first kernel $(uname -r)"
 kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="console=ttyS0 nr_cpus=1 panic=1 irqpoll reset_devices ${init.captureAppend}"
 [ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] || fail "the capture kernel was not loaded"
@@ -104,7 +113,7 @@ fail "still alive"
 /** The capture kernel's init: the region first, because it is small and precious, then the vmcore. */
 export function captureInit(init: CaptureInit): string {
   const { region } = init;
-  return `${SETUP}
+  return `${GUEST_SETUP}
 say "capture kernel $(uname -r)"
 ${region === undefined ? "" : `${copyMemory(region.address, region.size)} || fail "the region cannot be read; it must lie below the capture kernel's memory"`}
 ${init.before.join("\n")}
