@@ -13,7 +13,7 @@ _lastwords() {
   fi
 
   if ((COMP_CWORD == 1)); then
-    words='report info notes dmesg ps bt mod read pstore save check record softboot panic-path title doctor help completion --help --version'
+    words='report info notes dmesg ps bt mod read pstore save check record softboot panic-path title doctor rehearse help completion --help --version'
     compopt +o default 2>/dev/null
     COMPREPLY=($(compgen -W "$words" -- "$current"))
     return
@@ -171,9 +171,19 @@ _lastwords() {
         --color) value='auto always never' ;;
       esac
       ;;
+    rehearse)
+      options='--list --root --series --kernel --modules --initramfs --set --crashkernel --memory --cpus --keep --json --quiet -q --color --help -h'
+      operand='sysrq oops oops-irq nmi two-cpus hung-task soft-lockup oom corrupt-image no-target capture-oom reset hang'
+      case $previous in
+        --root|--kernel|--modules|--initramfs|--keep) value='files' ;;
+        --series) value='5.10 6.1 6.12 7.2' ;;
+        --set|--crashkernel|--memory|--cpus) value='' ;;
+        --color) value='auto always never' ;;
+      esac
+      ;;
     help)
       options='--quiet -q --color --help -h'
-      operand='report info notes dmesg ps bt mod read pstore save check record softboot panic-path title doctor help completion'
+      operand='report info notes dmesg ps bt mod read pstore save check record softboot panic-path title doctor rehearse help completion'
       case $previous in
         --color) value='auto always never' ;;
       esac

@@ -32,7 +32,12 @@ export type CrashWayId = "sysrq" | "sysrq-irq" | "oops" | "oom" | "hung-task" | 
 export const TRIGGER_LINE = "lastwords-lab: waiting for the host";
 
 /** The guest waits for the host, with CPU 0 at work inside the kernel. */
-export const WAIT_BUSY: readonly string[] = ["taskset 1 dd if=/dev/zero of=/dev/null bs=16M &", "sleep 1", `echo "${TRIGGER_LINE}"`, "sleep 60"];
+export const WAIT_BUSY: readonly string[] = [
+  "taskset 1 dd if=/dev/zero of=/dev/null bs=16M &",
+  "sleep 1",
+  `echo "${TRIGGER_LINE}"`,
+  "sleep 60",
+];
 
 /** Every way the lab knows. None needs a compiler or a special kernel. */
 export const CRASH_WAYS: readonly CrashWay[] = [

@@ -1,7 +1,16 @@
 export { isLabUnavailable, LabError, type LabErrorReason } from "./error.ts";
 export { defaultCacheFolder } from "./cache.ts";
 export { type FetchOptions, type LabProgress } from "./debian-archive.ts";
-export { fetchKernel, hostKernel, kernelSpec, LAB_KERNELS, type KernelSeries, type KernelSpec, type LabKernel } from "./kernels.ts";
+export {
+  fetchKernel,
+  givenKernel,
+  hostKernel,
+  kernelSpec,
+  LAB_KERNELS,
+  type KernelSeries,
+  type KernelSpec,
+  type LabKernel,
+} from "./kernels.ts";
 export { type LoadableModule, resolveModules } from "./modules.ts";
 export { type GuestTools, guestTools } from "./tools.ts";
 export { Initramfs, MODULE_ORDER } from "./initramfs.ts";

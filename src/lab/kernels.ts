@@ -1,4 +1,4 @@
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { open, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { release as hostRelease } from "node:os";
 import { join } from "node:path";
 import { DebianArchive, type DebianPackage, type FetchOptions } from "./debian-archive.ts";
@@ -123,16 +123,54 @@ async function describe(spec: KernelSpec, folder: string, release: string): Prom
 }
 
 /**
- * The kernel this host runs, for a rehearsal.
+ * The kernel a host runs, for a rehearsal.
+ * @param host its release, and the folder that has its files: this host's own where not given.
  * @throws LabError INVALID when its image or modules are not on disk (a container, or an image that root alone may read).
  */
-export async function hostKernel(): Promise<LabKernel> {
-  const release = hostRelease();
-  const modules = await firstThere([`/lib/modules/${release}`, `/usr/lib/modules/${release}`]);
-  const image = await firstThere([`/boot/vmlinuz-${release}`, `/usr/lib/modules/${release}/vmlinuz`]);
-  if (image === undefined) throw new LabError("INVALID", `no image of this host's kernel ${release} under /boot or /usr/lib/modules`);
-  if (modules === undefined) throw new LabError("INVALID", `no modules of this host's kernel ${release} under /lib/modules`);
+export async function hostKernel(host: { readonly root?: string; readonly release?: string } = {}): Promise<LabKernel> {
+  const { root = "/", release = hostRelease() } = host;
+  const modules = await firstThere([join(root, "lib/modules", release), join(root, "usr/lib/modules", release)]);
+  const image = await firstThere([join(root, "boot", `vmlinuz-${release}`), join(root, "usr/lib/modules", release, "vmlinuz")]);
+  if (image === undefined)
+    throw new LabError("INVALID", `no image of the kernel ${release} under ${root}: neither in boot nor in usr/lib/modules`);
+  if (modules === undefined) throw new LabError("INVALID", `no modules of the kernel ${release} under ${root}`);
+  // Of a kernel that nobody has tried, what no emulated race can break.
   return { release, image, modules, threads: "single" };
+}
+
+/**
+ * A kernel from a file.
+ * @param image path of an x86 bzImage.
+ * @param modules folder of its modules, the one that has `kernel/` in it; looked for beside the image and on this host where not given.
+ * @throws LabError INVALID for a file that is none, or whose modules are not found.
+ */
+export async function givenKernel(image: string, modules?: string): Promise<LabKernel> {
+  const release = await bzImageRelease(image);
+  const trees = [join(image, "../.."), "/"];
+  const folders =
+    modules === undefined
+      ? trees.flatMap((tree) => [join(tree, "lib/modules", release), join(tree, "usr/lib/modules", release)])
+      : [modules];
+  const found = await firstThere(folders);
+  if (found === undefined) throw new LabError("INVALID", `no modules of the kernel ${release} in ${folders.join(", ")}`);
+  return { release, image, modules: found, threads: LAB_KERNELS.find((row) => release.startsWith(`${row.series}.`))?.threads ?? "single" };
+}
+
+/** The release in a bzImage's header (linux:Documentation/arch/x86/boot.rst: `header`, `kernel_version`). */
+async function bzImageRelease(image: string): Promise<string> {
+  const head = Buffer.alloc(64 * 1024);
+  try {
+    await using file = await open(image, "r");
+    await file.read(head, 0, head.length, 0);
+  } catch (error) {
+    throw new LabError("INVALID", `the kernel image ${image} cannot be read`, error);
+  }
+  const at = head.readUInt16LE(0x20e) + 0x200;
+  const end = head.indexOf(0, at);
+  const release = end < 0 ? undefined : /^\S+/.exec(head.toString("latin1", at, end))?.[0];
+  if (head.toString("latin1", 0x202, 0x206) !== "HdrS" || release === undefined)
+    throw new LabError("INVALID", `${image} is no x86 bzImage`);
+  return release;
 }
 
 async function firstThere(paths: readonly string[]): Promise<string | undefined> {

@@ -4,7 +4,16 @@ export { describeEvidence, evidenceBit, type EvidenceName, evidenceNames, eviden
 export { type End, type Exploration, explore, type ExploreOptions, type Finding, findings, promises, type Promise_ } from "./explore.ts";
 export { type Flow, flow, type FlowStep, formatFlow } from "./explain.ts";
 export { type EndKind, type FaultKind, faultKinds, type Move, type Start, type Step, type Variant } from "./model.ts";
-export { type Outcome, type PredictedKind, type Prediction, predict, predictAll, type WayToDie, waysToDie } from "./predict.ts";
+export {
+  type Outcome,
+  type PredictedKind,
+  type Prediction,
+  predict,
+  predictAll,
+  predictPanic,
+  type WayToDie,
+  waysToDie,
+} from "./predict.ts";
 export {
   type Backend,
   type CaptureOutcome,

@@ -2,7 +2,7 @@
 import { commonEvidence } from "./cases.ts";
 import type { EvidenceName } from "./evidence.ts";
 import { type End, explore } from "./explore.ts";
-import type { Start } from "./model.ts";
+import type { Start, Step, Variant } from "./model.ts";
 import { type Backend, type Settings, type VariantName } from "./settings.ts";
 import { variants } from "./variant/index.ts";
 
@@ -51,11 +51,15 @@ export function predict(settings: Settings, way: WayToDie, variant: VariantName 
       return crash(settings, variant, { start: { panics: [0, 1] } });
     case "hang with watchdog": {
       const { softLockupPanics, hardLockupPanics, device } = settings.watchdog;
+      // A soft lockup is found in the timer's interrupt, a hard one in an NMI.
+      const soft = softLockupPanics ? predictPanic(settings, variant) : [];
+      const hard = hardLockupPanics ? predictPanic(settings, variant, "nmi") : [];
+      if (softLockupPanics && hardLockupPanics)
+        return soft.map((one, index) => (hard[index]!.outcome === one.outcome ? one : { ...hard[index]!, outcome: "partly" }));
       if (softLockupPanics || hardLockupPanics) {
-        const whole = softLockupPanics && hardLockupPanics;
         const partial = `only a ${softLockupPanics ? "soft" : "hard"} lockup panics (kernel.${softLockupPanics ? "soft" : "hard"}lockup_panic); the other kind hangs on`;
-        return crash(settings, variant, { first: "panic" }).map((one) =>
-          whole || one.outcome !== "kept" ? one : { ...one, outcome: "partly" as const, why: `${one.why} But ${partial}.` },
+        return [...soft, ...hard].map((one) =>
+          one.outcome === "kept" ? { ...one, outcome: "partly", why: `${one.why} But ${partial}.` } : one,
         );
       }
       return device
@@ -71,12 +75,20 @@ export function predict(settings: Settings, way: WayToDie, variant: VariantName 
     case "target disk missing":
       return crash({ ...settings, capture: "no-target" }, variant, { first: "panic" });
     case "NMI":
-      return settings.panicOnNmi ? crash(settings, variant, { first: "panic" }) : survivedNmi(settings);
+      return settings.panicOnNmi ? predictPanic(settings, variant, "nmi") : survivedNmi(settings);
     case "reset":
       return withoutPanic(settings, "a reset asks nobody", "reset");
     case "power cut":
       return withoutPanic(settings, "without power nothing is written any more", "power");
   }
+}
+
+/**
+ * What a plain panic() leaves, whoever calls it: sysrq, hung_task_panic, panic_on_oom, a soft lockup. Not a row of its own in `doctor`'s
+ * matrix, which is about what the administrator sees. In an `nmi` the console is another matter, see `inNmi`.
+ */
+export function predictPanic(settings: Settings, variant: VariantName = "newest", context: "task" | "nmi" = "task"): readonly Prediction[] {
+  return crash(settings, variant, { first: "panic", nmi: context === "nmi" });
 }
 
 /** All ways at once. */
@@ -91,12 +103,30 @@ export function predictAll(settings: Settings, variant: VariantName = "newest"):
 
 const RAM_LOST = "The RAM does not survive the reset that follows.";
 
+/**
+ * The kernel as it is in an NMI: printk() stores the message and leaves the consoles alone (linux:kernel/printk/printk_safe.c:vprintk, and
+ * since 6.12 linux:kernel/printk/printk_safe.c:is_printk_legacy_deferred); the interrupt that would print it later never comes, and only
+ * console_flush_on_panic() does it, where it is reached. 2.6.38, which has no such step, prints in an NMI as anywhere.
+ */
+function inNmi(variant: Variant): Variant {
+  const flush = "console_flush_on_panic";
+  if (!variant.steps.some((step) => step.name === flush)) return variant;
+  return {
+    ...variant,
+    steps: variant.steps.map((step): Step => {
+      if (step.name === flush) return { ...step, effect: { do: "keep", evidence: "console" } };
+      return step.effect.do === "keep" && step.effect.evidence === "console" ? { ...step, effect: { do: "go" } } : step;
+    }),
+  };
+}
+
 function crash(
   settings: Settings,
   variant: VariantName,
-  how: { readonly first?: "panic" | "oops"; readonly start?: Start },
+  { nmi = false, ...how }: { readonly first?: "panic" | "oops"; readonly start?: Start; readonly nmi?: boolean },
 ): readonly Prediction[] {
-  const { ends } = explore(variants[variant], settings, { cpus: 2, faults: 0, ...how });
+  const kernel = variants[variant];
+  const { ends } = explore(nmi ? inNmi(kernel) : kernel, settings, { cpus: 2, faults: 0, ...how });
   const { always, sometimes } = commonEvidence(ends);
   const stuck = ends.filter((end) => end.kind === "hung" || end.kind === "deadlock" || end.kind === "halted");
   const outcome = (...names: readonly EvidenceName[]): Outcome =>
@@ -113,16 +143,20 @@ function crash(
       return { outcome: "partly", why: `${why} But the machine then stands still: kept by a reset, lost by switching off.` };
     return { outcome: is, why: always.has("captureConsole") ? `${why} A capture kernel that uses the same region overwrites it.` : why };
   };
+  // What was printed before the message is on every console.
+  const printed = outcome("console");
+  const message = printed === "lost" ? "partly" : printed;
+  const unprinted = "What was printed before. In an NMI printk only stores, and kdump starts before the message is printed.";
   const predictions: Prediction[] = [
     settings.serialConsole
       ? {
           kind: "serial console",
-          outcome: outcome("console"),
-          why: "printk writes the message before anything else, if the console's driver returns.",
+          outcome: message,
+          why: message === "kept" ? "printk writes the message before anything else, if the console's driver returns." : unprinted,
         }
       : { kind: "serial console", outcome: "not-configured", why: "No console leaves the machine." },
     settings.consoleZone
-      ? { kind: "console zone", ...ram(outcome("console"), "Written line by line, up to the last one.") }
+      ? { kind: "console zone", ...ram(message, message === "kept" ? "Written line by line, up to the last one." : unprinted) }
       : { kind: "console zone", outcome: "not-configured", why: "pstore has no console zone." },
   ];
   if (settings.backends.length === 0)

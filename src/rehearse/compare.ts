@@ -1,5 +1,5 @@
 /** What the model said against what the machine showed. */
-import { type Outcome, predict, type Settings, type VariantName } from "../panic/index.ts";
+import { type Outcome, predict, predictPanic, type Settings, type VariantName } from "../panic/index.ts";
 import type { RehearsedCell, RehearsedWay, Seen, SeenEvidence, Verdict } from "./model.ts";
 import type { RehearsalWay } from "./way.ts";
 
@@ -22,7 +22,9 @@ export function agrees(expected: Outcome, seen: Seen): boolean {
 
 /** The model's answer for a way, beside what was seen. Kinds that were not looked for count as lost. */
 export function compare(way: RehearsalWay, settings: Settings, variant: VariantName, evidence: readonly SeenEvidence[]): RehearsedCell[] {
-  return predict({ ...settings, ...way.given?.(settings) }, way.model, variant).map(({ kind, outcome, why }) => {
+  const asked = way.model(settings);
+  const predictions = asked === "panic" ? predictPanic(settings, variant) : predict(settings, asked, variant);
+  return predictions.map(({ kind, outcome, why }) => {
     const found = evidence.find((each) => each.kind === kind) ?? { kind, seen: "lost", detail: "nothing" };
     return { ...found, expected: outcome, why, agrees: agrees(outcome, found.seen) };
   });
@@ -45,7 +47,11 @@ export function verdictOf(ways: readonly RehearsedWay[]): Verdict {
         : `What was promised was kept: ${count(promised, "promise")} in ${count(rehearsed, "way")} to die.`,
     ...(rehearsed === 0
       ? []
-      : [disagreeing === 0 ? "The model agrees in every cell." : `The model disagrees in ${disagreeing} of ${count(cells.length, "cell")}.`]),
+      : [
+          disagreeing === 0
+            ? "The model agrees in every cell."
+            : `The model disagrees in ${disagreeing} of ${count(cells.length, "cell")}.`,
+        ]),
     ...(failed > 0 && rehearsed > 0 ? [`${count(failed, "way")} could not be rehearsed.`] : []),
   ];
   return { text: parts.join(" "), promised, kept, disagreeing, failed };

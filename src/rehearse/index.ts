@@ -1,5 +1,6 @@
 /** Kernels that die in QEMU, to see whether the model of the panic path is right about what is left of them. */
 export { agrees, compare, verdictOf } from "./compare.ts";
+export { hasPstoreConsole } from "./kernel.ts";
 export type {
   CaptureMemory,
   MachineEnd,
@@ -14,4 +15,4 @@ export type {
 } from "./model.ts";
 export { rehearse, type RehearsalPlan } from "./rehearse.ts";
 export { applySetting, goodSettings, machineSettings, type MachineSettings, settableNames, variantOf } from "./settings.ts";
-export { type RehearsalWay, type WayName, wayNames, wayOf, ways } from "./way.ts";
+export { type ModelWay, type RehearsalWay, type WayName, wayNames, wayOf, ways } from "./way.ts";

@@ -1,6 +1,6 @@
 /** What a rehearsal is told and what it gives back; the JSON of `lastwords rehearse` has the same names. */
-import type { Outcome, PredictedKind, Settings, VariantName, WayToDie } from "../panic/index.ts";
-import type { WayName } from "./way.ts";
+import type { Outcome, PredictedKind, Settings, VariantName } from "../panic/index.ts";
+import type { ModelWay, WayName } from "./way.ts";
 
 /** What was found of a kind of evidence. `partly` is there and not whole. */
 export type Seen = "kept" | "partly" | "lost";
@@ -44,8 +44,8 @@ export interface CaptureMemory {
 export interface RehearsedWay {
   readonly way: WayName;
   readonly about: string;
-  /** The model's way that it was compared with. */
-  readonly model: WayToDie;
+  /** The model's way that it was compared with; `panic` is a plain panic(). */
+  readonly model: ModelWay;
   readonly cells: readonly RehearsedCell[];
   readonly stages: readonly RehearsedStage[];
   /** From the start of the machine to its end; null where it could not be rehearsed. */

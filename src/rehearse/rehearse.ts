@@ -14,10 +14,8 @@ export interface RehearsalPlan extends MachineSetup {
   readonly ways: readonly WayName[];
   readonly variant: VariantName;
   readonly notShown: readonly NotShown[];
-  /** Where machines have their files while they run. */
-  readonly folder: string;
-  /** Console, region and vmcore stay in {@link folder}, a folder for each way. */
-  readonly keep: boolean;
+  /** Where console, region and vmcore stay, in a folder for each way; without it they go with the machine. */
+  readonly keep: string | undefined;
   /** A stage of a way is reached. */
   readonly onStage: (way: WayName, stage: RehearsedStage) => void;
   /** A way has come to its end. */
@@ -42,8 +40,8 @@ export async function rehearse(plan: RehearsalPlan): Promise<Rehearsal> {
 
 async function rehearseWay(plan: RehearsalPlan, name: WayName): Promise<RehearsedWay> {
   const way = wayOf(name);
-  const folder = join(plan.folder, name);
-  const head = { way: name, about: way.about, model: way.model, folder: plan.keep ? folder : null };
+  const folder = join(plan.keep ?? plan.work, name);
+  const head = { way: name, about: way.about, model: way.model(plan.settings), folder: plan.keep === undefined ? null : folder };
   const stages: RehearsedStage[] = [];
   try {
     const remains = await runScenario(plan, way, folder, (stage) => {
@@ -65,6 +63,6 @@ async function rehearseWay(plan: RehearsalPlan, name: WayName): Promise<Rehearse
     if (!(error instanceof LabError) || (error.reason !== "GUEST" && error.reason !== "TIMEOUT")) throw error;
     return { ...head, cells: [], stages, seconds: null, end: null, title: null, memory: null, failure: error.message };
   } finally {
-    if (!plan.keep) await rm(folder, { recursive: true, force: true });
+    if (plan.keep === undefined) await rm(folder, { recursive: true, force: true });
   }
 }

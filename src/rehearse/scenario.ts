@@ -33,6 +33,8 @@ export interface MachineSetup {
   readonly crashkernelMiB: number;
   /** Content of an initramfs that the capture kernel has to carry, besides the rehearsal's. */
   readonly initramfs: Uint8Array | undefined;
+  /** Folder for what the machines need while they run. */
+  readonly work: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -62,7 +64,7 @@ const LIMIT_MS = 240_000;
 
 /**
  * Lets a machine die and brings back what is left.
- * @param folder for `console.log`, `ramoops.bin` and `vmcore`; made when missing.
+ * @param folder for `console.log`, `ramoops.bin` and `vmcore`; made when missing. On the file system of {@link MachineSetup.work}.
  * @param onStage called when a stage is reached.
  * @throws LabError GUEST or TIMEOUT where the guest did something else than asked, the console is then in the folder; MISSING_TOOL
  *   without QEMU.
@@ -74,7 +76,7 @@ export async function runScenario(
   onStage: (stage: RehearsedStage) => void,
 ): Promise<Remains> {
   await mkdir(folder, { recursive: true });
-  const work = await mkdtemp(join(folder, "work-"));
+  const work = await mkdtemp(join(setup.work, "machine-"));
   try {
     const capture = await captureInitramfs(setup, way);
     const initramfs = join(work, "initramfs.gz");
@@ -213,12 +215,13 @@ async function doAct(act: HostAct, machine: Machine, setup: MachineSetup, ram: s
 
 /** The capture kernel's initramfs: the rehearsal's, behind the one that it has to carry. */
 async function captureInitramfs(setup: MachineSetup, way: RehearsalWay): Promise<Uint8Array> {
-  const own = new Initramfs()
+  const own = new Initramfs();
+  // Zeros: next to nothing while packed, all of the reserved memory when unpacked. First, so that nothing behind it has room.
+  if (way.capture === "too little memory") own.addFile("/ballast", new Uint8Array(setup.crashkernelMiB * MIB));
+  own
     .addModules(await resolveModules(setup.kernel, ["nvme"]))
     .addFile("/bin/busybox", await readFile(setup.tools.busybox), "program")
     .addFile("/init", captureInit(), "program");
-  // Zeros: next to nothing while packed, all of the reserved memory when unpacked.
-  if (way.capture === "too little memory") own.addFile("/ballast", new Uint8Array(setup.crashkernelMiB * MIB));
   const encoded = await own.encode();
   if (setup.initramfs === undefined) return encoded;
   // Archives may follow each other, with zeros between them up to a multiple of 4 (linux:init/initramfs.c:unpack_to_rootfs).

@@ -23,18 +23,16 @@ export type WayName = (typeof wayNames)[number];
 /** What the host does to the machine while its guest waits. Each but `nmi` and `sysrq` ends it. */
 export type HostAct = "nmi" | "sysrq" | "reset" | "corrupt the crash image, then sysrq";
 
+/** A way of the model's; `panic` is panic() called by a task or an interrupt. */
+export type ModelWay = WayToDie | "panic";
+
 /** A way to die. */
 export interface RehearsalWay {
   readonly name: WayName;
   /** One line for people. */
   readonly about: string;
-  /** The row of the model. */
-  readonly model: WayToDie;
-  /**
-   * The settings that this way brings along, laid over the given ones before the model is asked. Those that end in a plain panic() are
-   * asked for as the model's NMI, which is one: panic() goes the same way for whoever calls it.
-   */
-  readonly given?: (settings: Settings) => Partial<Settings>;
+  /** What the model is asked for with these settings: a row of its matrix, or a plain panic(). */
+  readonly model: (settings: Settings) => ModelWay;
   /** The line of the console that says why the kernel dies, without its time stamp; absent where it says nothing. */
   readonly says?: RegExp;
   readonly modules: readonly string[];
@@ -49,8 +47,6 @@ export interface RehearsalWay {
   readonly capture?: "no target" | "too little memory";
 }
 
-/** An NMI's panic is the model's plain panic(). */
-const PANICS = { model: "NMI", given: () => ({ panicOnNmi: true }) } as const satisfies Pick<RehearsalWay, "model" | "given">;
 const SYSRQ_SAYS = /^Kernel panic - not syncing: sysrq triggered crash$/;
 const OOPS_SAYS = /^BUG: kernel NULL pointer dereference, address: 0000000000000000$/;
 const SYSRQ = crashWay("sysrq");
@@ -68,11 +64,11 @@ const START_SPINNING = "taskset 1 sh -c 'echo 0 > /sys/class/net/dummy0/carrier'
 
 /** Every way. */
 export const ways: readonly RehearsalWay[] = [
-  { name: "sysrq", about: SYSRQ.what, ...PANICS, says: SYSRQ_SAYS, modules: [], prepare: SYSRQ.prepare, die: SYSRQ.die },
+  { name: "sysrq", about: SYSRQ.what, model: () => "panic", says: SYSRQ_SAYS, modules: [], prepare: SYSRQ.prepare, die: SYSRQ.die },
   {
     name: "oops",
     about: "a module writes to NULL in a task's system call",
-    model: "oops in a task",
+    model: () => "oops in a task",
     says: OOPS_SAYS,
     modules: OOPS.modules,
     broken: { module: "dummy", symbol: "dummy_change_carrier", how: "null-write" },
@@ -83,7 +79,7 @@ export const ways: readonly RehearsalWay[] = [
   {
     name: "oops-irq",
     about: "a module's timer writes to NULL in a hard interrupt",
-    model: "oops in interrupt",
+    model: () => "oops in interrupt",
     says: OOPS_SAYS,
     modules: ["softdog"],
     broken: { module: "softdog", symbol: "softdog_fire", how: "null-write" },
@@ -93,7 +89,7 @@ export const ways: readonly RehearsalWay[] = [
   {
     name: "nmi",
     about: "a non-maskable interrupt on every CPU at once, that no driver claims",
-    model: "NMI",
+    model: () => "NMI",
     says: NMI.says,
     modules: [],
     prepare: [],
@@ -103,7 +99,7 @@ export const ways: readonly RehearsalWay[] = [
   {
     name: "two-cpus",
     about: "two CPUs panic in the same moment",
-    model: "two CPUs panic at once",
+    model: () => "two CPUs panic at once",
     says: SYSRQ_SAYS,
     modules: [],
     prepare: SYSRQ.prepare,
@@ -117,7 +113,7 @@ export const ways: readonly RehearsalWay[] = [
   {
     name: "hung-task",
     about: HUNG.what,
-    ...PANICS,
+    model: () => "panic",
     says: /^Kernel panic - not syncing: hung_task: blocked tasks$/,
     modules: HUNG.modules,
     prepare: HUNG.prepare,
@@ -126,9 +122,8 @@ export const ways: readonly RehearsalWay[] = [
   {
     name: "soft-lockup",
     about: "a CPU does not leave the kernel; panics where softlockup_panic is set",
-    model: "hang with watchdog",
-    // Only the soft lockup is looked at: what the hard lockup detector would do is not asked.
-    given: ({ watchdog }) => ({ watchdog: { ...watchdog, hardLockupPanics: watchdog.softLockupPanics } }),
+    // Not the model's hang with watchdog, which is a hard lockup, too.
+    model: ({ watchdog }) => (watchdog.softLockupPanics ? "panic" : "hang without watchdog"),
     says: /^Kernel panic - not syncing: softlockup: hung tasks$/,
     ...SPIN,
     die: ["echo 3 > /proc/sys/kernel/watchdog_thresh", START_SPINNING, "sleep 25"],
@@ -136,7 +131,7 @@ export const ways: readonly RehearsalWay[] = [
   {
     name: "oom",
     about: OOM.what,
-    ...PANICS,
+    model: () => "panic",
     says: OOM.says,
     modules: [],
     prepare: OOM.prepare,
@@ -145,7 +140,7 @@ export const ways: readonly RehearsalWay[] = [
   {
     name: "corrupt-image",
     about: "something writes over the loaded capture kernel, then the kernel panics",
-    model: "corrupted crash image",
+    model: () => "corrupted crash image",
     says: SYSRQ_SAYS,
     modules: [],
     prepare: SYSRQ.prepare,
@@ -155,7 +150,7 @@ export const ways: readonly RehearsalWay[] = [
   {
     name: "no-target",
     about: "a panic, and the capture kernel does not find the disk to save to",
-    model: "target disk missing",
+    model: () => "target disk missing",
     says: SYSRQ_SAYS,
     modules: [],
     prepare: SYSRQ.prepare,
@@ -165,7 +160,7 @@ export const ways: readonly RehearsalWay[] = [
   {
     name: "capture-oom",
     about: "a panic, and the capture kernel's initramfs does not fit in its memory",
-    model: "capture kernel out of memory",
+    model: () => "capture kernel out of memory",
     says: SYSRQ_SAYS,
     modules: [],
     prepare: SYSRQ.prepare,
@@ -175,7 +170,7 @@ export const ways: readonly RehearsalWay[] = [
   {
     name: "reset",
     about: "the reset button: no panic at all",
-    model: "reset",
+    model: () => "reset",
     modules: [],
     prepare: [],
     die: WAIT_BUSY,
@@ -184,7 +179,7 @@ export const ways: readonly RehearsalWay[] = [
   {
     name: "hang",
     about: "a CPU does not leave the kernel, nothing looks, and somebody resets the machine",
-    model: "hang without watchdog",
+    model: () => "hang without watchdog",
     ...SPIN,
     die: ["echo 0 > /proc/sys/kernel/soft_watchdog", START_SPINNING, "sleep 5", `echo "${TRIGGER_LINE}"`, "sleep 60"],
     host: "reset",

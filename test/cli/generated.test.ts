@@ -47,7 +47,7 @@ describe("bash", () => {
 
   test.each<[string[], string[]]>([
     [[""], [...commandNames, "--help", "--version"]],
-    [["re"], ["report", "read", "record"]],
+    [["re"], ["report", "read", "record", "rehearse"]],
     [["read", "--ph"], ["--physical"]],
     [["rd", "--z"], ["--zero-excluded"]],
     [
@@ -105,7 +105,7 @@ describe.skipIf(!installed("fish"))("fish", () => {
   writeFileSync(join(home, "vmcore"), "");
 
   test.each<[string, string[]]>([
-    ["lastwords re", ["read", "record", "report"]],
+    ["lastwords re", ["read", "record", "rehearse", "report"]],
     ["lastwords read --ph", ["--physical"]],
     ["lastwords rd --z", ["--zero-excluded"]],
     ["lastwords read --color=al", ["--color=always"]],

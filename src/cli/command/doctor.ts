@@ -15,6 +15,7 @@ import {
   severities,
   type Severity,
 } from "../../host/index.ts";
+import { headOf, outcomeLooks } from "../evidence-table.ts";
 import { exitCode } from "../exit-code.ts";
 import type { Context } from "../table.ts";
 import { escapeLine, formatTable, type Style } from "../terminal.ts";
@@ -86,16 +87,6 @@ function describeSource({ path, line }: Receipt): string {
   return escapeLine(line === null ? path : `${path}:${line}`);
 }
 
-/** Short heads of the matrix, where the kind's own name is long. */
-const HEADS: Readonly<Record<string, string>> = {
-  "serial console": "CONSOLE",
-  "console zone": "ZONE",
-  "device dumps": "DEVICES",
-  "capture kernel's console": "CAPTURE LOG",
-};
-
-const outcomeLooks: Readonly<Record<Cell["outcome"], Style>> = { kept: "good", partly: "warning", lost: "bad", "not-configured": "dim" };
-
 /** The table, and the reasons that its numbers stand for. */
 function printMatrix({ out }: Context, matrix: Matrix): void {
   out.line("");
@@ -113,10 +104,7 @@ function printMatrix({ out }: Context, matrix: Matrix): void {
       return out.paint(outcomeLooks[cell.outcome], `${word} ${note.number}`);
     }),
   ]);
-  const columns = [
-    { header: "WAY TO DIE" },
-    ...matrix.kinds.map((kind) => ({ header: HEADS[kind] ?? escapeLine(kind.replace(/^record in /, "").toUpperCase()) })),
-  ];
+  const columns = [{ header: "WAY TO DIE" }, ...matrix.kinds.map((kind) => ({ header: headOf(kind) }))];
   out.write(formatTable(columns, rows, { paint: out.paint }));
   out.line("");
   for (const { number, cell } of notes.values()) {
