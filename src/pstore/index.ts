@@ -14,7 +14,7 @@ export { parseRecordName, recordOfFile } from "./directory.ts";
 export { describeSlots, type ZoneSlot } from "./slot.ts";
 export { blkSizes, moduleParameters, parseAmount, parseWords, ramoopsSpec, type RamoopsSpec, reservedByCommandLine } from "./spec.ts";
 export { readRamoops, type RamoopsContent } from "./ramoops/read.ts";
-export { describeLayout, MAX_REGION, PERSISTENT_RAM_SIG, type RamoopsLayout } from "./ramoops/layout.ts";
+export { describeLayout, MAX_REGION, PERSISTENT_RAM_SIG, type RamoopsLayout, type RamoopsSizes, ramoopsZones } from "./ramoops/layout.ts";
 export {
   completeLayout,
   findRamoopsRegions,

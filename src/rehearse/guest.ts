@@ -1,7 +1,7 @@
 /** What runs in the rehearsed machine: the init of the kernel that dies, and of its capture kernel. */
 import { GUEST_SETUP, VMCORE_DISK } from "../lab/index.ts";
 import type { Settings } from "../panic/index.ts";
-import type { RamoopsSizes } from "../pstore/ramoops/layout.ts";
+import type { RamoopsSizes } from "../pstore/index.ts";
 import type { RehearsalWay } from "./way.ts";
 
 /**

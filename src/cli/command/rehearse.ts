@@ -92,9 +92,9 @@ export async function run(context: Context, args: RehearseArgs): Promise<number>
       work,
       keep,
       signal: abort.signal,
-      onStage: (way, { name, atMs }) => context.note(`${way}: ${name} after ${(atMs / 1000).toFixed(1)} s`),
+      onStage: (way, { name, atMs }) => say(context, `${way}: ${name} after ${(atMs / 1000).toFixed(1)} s`),
       onWay: ({ way, failure, seconds, end }) =>
-        context.note(failure === null ? `${way}: ${end} after ${seconds?.toFixed(1)} s` : `${way}: ${failure}`),
+        say(context, failure === null ? `${way}: ${end} after ${seconds?.toFixed(1)} s` : `${way}: ${failure}`),
     });
     const json = `${JSON.stringify(toJson(result, args, kernel, machine, host))}\n`;
     if (keep !== undefined) writeFileSync(join(keep, "rehearsal.json"), json);
@@ -105,6 +105,12 @@ export async function run(context: Context, args: RehearseArgs): Promise<number>
     forget();
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** Progress is of use while there is some. */
+function say({ note, err }: Context, text: string): void {
+  note(text);
+  err.flush();
 }
 
 /** By what was promised, then by what could not be found out. */
