@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, open, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { breakFunction, type CrashWay, TRIGGER_LINE } from "./crash.ts";
 import type { FetchOptions } from "./debian-archive.ts";
@@ -9,6 +9,7 @@ import { Initramfs } from "./initramfs.ts";
 import type { LabKernel } from "./kernels.ts";
 import { type LoadableModule, resolveModules } from "./modules.ts";
 import { Machine } from "./qemu.ts";
+import { readRange } from "./read-range.ts";
 import { guestTools } from "./tools.ts";
 import { vmcoreSize } from "./vmcore-size.ts";
 
@@ -216,12 +217,6 @@ function splitConsole(text: string): string {
   const second = text.indexOf("Linux version ", first + 1);
   if (first < 0 || second < 0) return text;
   return text.slice(0, text.lastIndexOf("\n", second) + 1);
-}
-
-async function readRange(path: string, offset: number, size: number): Promise<Buffer> {
-  await using file = await open(path, "r");
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(size), 0, size, offset);
-  return buffer.subarray(0, bytesRead);
 }
 
 function roundUp(value: number, unit: number): number {

@@ -21,3 +21,4 @@ export { type FactFrame, type Facts, type FactTask } from "./facts.ts";
 export { type Capture, captureCrash, type CaptureOptions, type ReservedRegion, type Stage } from "./capture.ts";
 export { fetchDebugVmlinux, peerVersion } from "./oracles.ts";
 export { vmcoreSize } from "./vmcore-size.ts";
+export { readRange } from "./read-range.ts";

@@ -1,5 +1,5 @@
 /** One way to die, in one machine: started, followed to its end, and what it left behind taken out of its memory and disk. */
-import { mkdir, mkdtemp, open, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   breakFunction,
@@ -9,6 +9,7 @@ import {
   type LabKernel,
   type LoadableModule,
   Machine,
+  readRange,
   resolveModules,
   TRIGGER_LINE,
   VMCORE_DISK,
@@ -266,10 +267,4 @@ function tail(machine: Machine): string {
 
 function pause(milliseconds: number): Promise<undefined> {
   return new Promise((resolve) => setTimeout(() => resolve(undefined), milliseconds));
-}
-
-async function readRange(path: string, offset: number, size: number): Promise<Buffer> {
-  await using file = await open(path, "r");
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(size), 0, size, offset);
-  return buffer.subarray(0, bytesRead);
 }
