@@ -259,7 +259,7 @@ complete -c lastwords -n '__lastwords_command rehearse' -l root -r -F -d 'Rehear
 complete -c lastwords -n '__lastwords_command rehearse' -l series -x -a '5.10 6.1 6.12 7.2' -d 'Take Debian\'s cloud kernel of this series'
 complete -c lastwords -n '__lastwords_command rehearse' -l kernel -r -F -d 'Take this kernel, a bzImage'
 complete -c lastwords -n '__lastwords_command rehearse' -l modules -r -F -d 'Modules of --kernel, the folder with kernel/ in it'
-complete -c lastwords -n '__lastwords_command rehearse' -l initramfs -r -F -d 'What the capture kernel\'s initramfs has to hold besides the rehearsal\'s own files'
+complete -c lastwords -n '__lastwords_command rehearse' -l initramfs -r -F -d 'What the capture kernel has to carry besides the rehearsal\'s own files'
 complete -c lastwords -n '__lastwords_command rehearse' -l set -x -d 'Change a setting, as NAME=NUMBER'
 complete -c lastwords -n '__lastwords_command rehearse' -l crashkernel -x -d 'Memory reserved for the capture kernel'
 complete -c lastwords -n '__lastwords_command rehearse' -l memory -x -d 'Memory of the machine'

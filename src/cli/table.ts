@@ -816,7 +816,7 @@ export const commands = {
     description: [
       "Boots a kernel in QEMU, without root, with kdump, ramoops and the sysctls of this host (as `lastwords doctor` reads them), lets it die in each WAY, and looks for what is left with the readers of lastwords: the serial console, the ramoops region in RAM, the vmcore, the capture kernel's console. The matrix has for each kind what the model behind `lastwords panic-path` expects, and what was seen. A way takes about half a minute.",
       "Without `--kernel` and `--series` the kernel is this host's, with its modules; with one of them and without `--root`, no host is looked at: everything is set so that evidence is kept. `--set` changes one setting.",
-      "A virtual machine does not show the host's own disks, network and firmware, nor kdump's own scripts; what is not shown is listed. `--initramfs` lets the capture kernel carry the host's capture initramfs, to see whether it fits in the memory that is reserved.",
+      "A virtual machine does not show the host's own disks, network and firmware, nor kdump's own scripts; what is not shown is listed. With the host's own kernel, the capture kernel carries the host's capture initramfs where it can be read, to see whether it fits in the memory that is reserved; `--initramfs` names another.",
       "QEMU and busybox, kexec (Debian: qemu-system-x86, seabios, busybox-static, kexec-tools) are needed. Debian's kernels are downloaded once and kept.",
     ],
     operands: {
@@ -858,7 +858,7 @@ export const commands = {
       initramfs: {
         type: "file",
         value: "FILE",
-        about: "What the capture kernel's initramfs has to hold besides the rehearsal's own files.",
+        about: "What the capture kernel has to carry besides the rehearsal's own files: the host's capture initramfs.",
       },
       set: {
         type: "string",

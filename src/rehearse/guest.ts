@@ -21,7 +21,7 @@ export const REGION_SIZES: RamoopsSizes = {
   eccSize: 16,
 };
 
-/** Path of ramoops in the guest: it is loaded with parameters, the other modules without. */
+/** Path of ramoops in the guest, where it is a module: it is loaded with parameters, the others without. */
 export const RAMOOPS_MODULE: string = "/ramoops.ko";
 
 /** What the host looks for in the console. `memory` comes with two numbers in KiB: all, and what is available. */
@@ -44,17 +44,31 @@ export function firstCommandLine(settings: Settings, crashkernelMiB: number): st
     ...(settings.crashImage === "absent" ? [] : [`crashkernel=${crashkernelMiB}M`]),
     `memmap=0x${memSize.toString(16)}$0x${REGION_ADDRESS.toString(16)}`,
     ...(settings.postNotifiers ? ["crash_kexec_post_notifiers"] : []),
+    // Where it is built in these are all that it is told; insmod has words of its own.
+    ...(hasRamoops(settings) ? RAMOOPS_WORDS.map((word) => `ramoops.${word}`) : []),
   ].join(" ");
+}
+
+const RAMOOPS_WORDS = [
+  `mem_address=0x${REGION_ADDRESS.toString(16)}`,
+  `mem_size=0x${REGION_SIZES.memSize.toString(16)}`,
+  `record_size=0x${REGION_SIZES.recordSize.toString(16)}`,
+  `console_size=0x${REGION_SIZES.consoleSize.toString(16)}`,
+  "ftrace_size=0",
+  "pmsg_size=0",
+  "ecc=1",
+];
+
+function hasRamoops(settings: Settings): boolean {
+  return settings.backends.some((backend) => backend.name === "ramoops");
 }
 
 /** The init of the kernel that is to die. Settings are made last, so that no way to die overrides them. */
 export function firstInit(way: RehearsalWay, settings: Settings): string {
   const flag = (value: boolean): number => (value ? 1 : 0);
-  const { memSize, recordSize, consoleSize } = REGION_SIZES;
-  const ramoops = settings.backends.some((backend) => backend.name === "ramoops");
   return `${GUEST_SETUP}
 say "first kernel $(uname -r)"
-${ramoops ? `insmod ${RAMOOPS_MODULE} mem_address=${REGION_ADDRESS} mem_size=${memSize} record_size=${recordSize} console_size=${consoleSize} ftrace_size=0 pmsg_size=0 ecc=1 || fail "ramoops cannot be loaded"` : ""}
+${hasRamoops(settings) ? loadRamoops : ""}
 ${settings.crashImage === "absent" ? "" : loadCaptureKernel}
 ${way.prepare.join("\n")}
 echo ${flag(settings.panicOnOops)} > /proc/sys/kernel/panic_on_oops
@@ -67,6 +81,9 @@ say "still alive"
 sleep 600
 `;
 }
+
+const loadRamoops = `if [ -f ${RAMOOPS_MODULE} ]; then insmod ${RAMOOPS_MODULE} ${RAMOOPS_WORDS.join(" ")}; fi
+dmesg | grep -q "Registered ramoops as persistent store backend" || fail "ramoops is not there"`;
 
 const loadCaptureKernel = `kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="console=ttyS0 nr_cpus=1 panic=1 irqpoll reset_devices memmap=0x${REGION_SIZES.memSize.toString(16)}\\$0x${REGION_ADDRESS.toString(16)}"
 [ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] || fail "the capture kernel was not loaded"

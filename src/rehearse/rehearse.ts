@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { rm } from "node:fs/promises";
-import { LabError } from "../lab/index.ts";
+import { isLabUnavailable, LabError } from "../lab/index.ts";
 import type { VariantName } from "../panic/index.ts";
 import { titleOfLog } from "../report/index.ts";
 import { compare, verdictOf } from "./compare.ts";
@@ -24,8 +24,8 @@ export interface RehearsalPlan extends MachineSetup {
 
 /**
  * Lets a kernel die in each of the ways, one machine after the other, and compares what is left with what the model says. A guest that
- * does something else than asked costs its own way only.
- * @throws LabError MISSING_TOOL without QEMU, INVALID for a kernel without the modules that are needed; what the signal aborts with.
+ * does something else than asked, or a kernel that has not the modules for it, costs its own way only.
+ * @throws LabError MISSING_TOOL without QEMU; what the signal aborts with.
  */
 export async function rehearse(plan: RehearsalPlan): Promise<Rehearsal> {
   const done: RehearsedWay[] = [];
@@ -60,7 +60,9 @@ async function rehearseWay(plan: RehearsalPlan, name: WayName): Promise<Rehearse
       failure: null,
     };
   } catch (error) {
-    if (!(error instanceof LabError) || (error.reason !== "GUEST" && error.reason !== "TIMEOUT")) throw error;
+    // A program that is missing is missing for every way.
+    const everyWay: boolean = isLabUnavailable(error);
+    if (!(error instanceof LabError) || everyWay) throw error;
     return { ...head, cells: [], stages, seconds: null, end: null, title: null, memory: null, failure: error.message };
   } finally {
     if (plan.keep === undefined) await rm(folder, { recursive: true, force: true });

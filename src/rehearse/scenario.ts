@@ -67,8 +67,8 @@ const LIMIT_MS = 240_000;
  * Lets a machine die and brings back what is left.
  * @param folder for `console.log`, `ramoops.bin` and `vmcore`; made when missing. On the file system of {@link MachineSetup.work}.
  * @param onStage called when a stage is reached.
- * @throws LabError GUEST or TIMEOUT where the guest did something else than asked, the console is then in the folder; MISSING_TOOL
- *   without QEMU.
+ * @throws LabError GUEST or TIMEOUT where the guest did something else than asked, the console is then in the folder; INVALID for a
+ *   kernel that has not the modules for it; MISSING_TOOL without QEMU.
  */
 export async function runScenario(
   setup: MachineSetup,
@@ -232,8 +232,10 @@ async function captureInitramfs(setup: MachineSetup, way: RehearsalWay): Promise
 
 async function firstInitramfs(setup: MachineSetup, way: RehearsalWay, capture: Uint8Array): Promise<Uint8Array> {
   const { kernel, settings } = setup;
-  const ramoops = settings.backends.length > 0;
+  const ramoops = settings.backends.some((backend) => backend.name === "ramoops");
   const all = await resolveModules(kernel, [...way.modules, ...(ramoops ? ["ramoops"] : [])]);
+  if (way.broken !== undefined && !all.some(({ name }) => name === way.broken!.module))
+    throw new LabError("INVALID", `${way.broken.module} is built into ${kernel.release}; only a module can be broken`);
   const breakIt = (loadable: LoadableModule): LoadableModule =>
     loadable.name === way.broken?.module
       ? { name: loadable.name, bytes: breakFunction(loadable.bytes, way.broken.symbol, way.broken.how) }

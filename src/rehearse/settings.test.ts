@@ -74,8 +74,10 @@ test.each([
 
 describe("the guest is told what the model is", () => {
   test("on its command line", () => {
-    expect(firstCommandLine(goodSettings, 128)).toBe("panic=1 crashkernel=128M memmap=0x100000$0x6000000");
-    const changed = { ...goodSettings, crashImage: "absent", postNotifiers: true, panicTimeout: 0 } as const;
+    expect(firstCommandLine(goodSettings, 128)).toBe(
+      "panic=1 crashkernel=128M memmap=0x100000$0x6000000 ramoops.mem_address=0x6000000 ramoops.mem_size=0x100000 ramoops.record_size=0x10000 ramoops.console_size=0x10000 ramoops.ftrace_size=0 ramoops.pmsg_size=0 ramoops.ecc=1",
+    );
+    const changed = { ...goodSettings, backends: [], crashImage: "absent", postNotifiers: true, panicTimeout: 0 } as const;
     expect(firstCommandLine(changed, 128)).toBe("panic=0 memmap=0x100000$0x6000000 crash_kexec_post_notifiers");
   });
 

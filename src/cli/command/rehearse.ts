@@ -63,7 +63,7 @@ export async function run(context: Context, args: RehearseArgs): Promise<number>
   const host = args.root !== undefined || (args.series === undefined && args.kernel === undefined) ? readHostAt(args.root) : undefined;
   // Asked for first: a wrong word must not cost a download.
   const wanted = args.set.reduce(applySetting, host === undefined ? goodSettings : settingsOf(host, findProblems(host)));
-  const initramfs = args.initramfs === undefined ? undefined : read(args.initramfs);
+  const initramfs = args.initramfs === undefined ? hostInitramfs(context, args, host) : read(args.initramfs);
   const kernel = await chooseKernel(context, args, host);
   const tools = await guestTools({ cache: defaultCacheFolder(), progress: context.note });
   const { settings, notShown } = machineSettings(wanted, await hasPstoreConsole(kernel));
@@ -148,6 +148,21 @@ function read(path: string): Uint8Array {
     return readFileSync(path);
   } catch (error) {
     throw new DumpError("IO", `cannot read ${path}: ${reason(error)}`, { cause: error });
+  }
+}
+
+/** The host's own capture initramfs, for the host's own kernel: it is the larger part of what a capture kernel needs memory for. */
+function hostInitramfs({ note }: Context, args: RehearseArgs, host: HostFacts | undefined): Uint8Array | undefined {
+  const file = host?.kdump?.initramfs?.file;
+  if (file === undefined || args.series !== undefined || args.kernel !== undefined) return undefined;
+  const path = join(args.root ?? "/", file.path);
+  try {
+    const bytes = readFileSync(path);
+    note(`the capture kernel carries ${path}`);
+    return bytes;
+  } catch (error) {
+    note(`the capture kernel's own initramfs is left out: cannot read ${path}: ${reason(error)}`);
+    return undefined;
   }
 }
 
