@@ -2,9 +2,20 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { printRehearsal } from "../../src/cli/command/rehearse.ts";
 import { commands } from "../../src/cli/table.ts";
-import { wayNames } from "../../src/rehearse/index.ts";
-import { runMain } from "./memory-sink.ts";
+import { Output } from "../../src/cli/terminal.ts";
+import {
+  compare,
+  goodSettings,
+  type RehearsedWay,
+  type SeenEvidence,
+  verdictOf,
+  type WayName,
+  wayNames,
+  wayOf,
+} from "../../src/rehearse/index.ts";
+import { MemorySink, runMain } from "./memory-sink.ts";
 
 let folder = "";
 beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "lastwords-rehearse-test-"))));
@@ -48,4 +59,82 @@ test("a file that is no kernel, and a host without one", async () => {
   const { err, code } = await runMain(["rehearse", "--root", "test/host/fixtures/debian"]);
   expect(err).toMatch(/no image of the kernel 6\.1\.0-28-amd64 .*; --kernel FILE names one, --series 6\.1 takes Debian's/);
   expect(code).toBe(2);
+});
+
+/** A way with all that the model wants of a plain panic, but for these. */
+function rehearsed(name: WayName, seen: readonly SeenEvidence[]): RehearsedWay {
+  const good: SeenEvidence[] = [
+    { kind: "serial console", seen: "kept", detail: "the message" },
+    { kind: "vmcore", seen: "kept", detail: "54 tasks" },
+    { kind: "capture kernel's console", seen: "kept", detail: "300 lines" },
+  ];
+  const evidence = [...good.filter(({ kind }) => !seen.some((each) => each.kind === kind)), ...seen];
+  return {
+    way: name,
+    about: wayOf(name).about,
+    model: wayOf(name).model(goodSettings),
+    cells: compare(wayOf(name), goodSettings, "v6.1", evidence),
+    stages: [
+      { name: "died", atMs: 7200 },
+      { name: "capture kernel", atMs: 14_340 },
+    ],
+    seconds: 24.4,
+    end: "reset",
+    title: null,
+    memory: { reserved: 134_217_728, peak: 65_955_430 },
+    failure: null,
+    folder: null,
+  };
+}
+
+test("the matrix, what is not as expected, and what could not be rehearsed", () => {
+  const sink = new MemorySink();
+  const out = new Output(sink, { env: {} });
+  const failed: RehearsedWay = {
+    ...rehearsed("oom", []),
+    cells: [],
+    seconds: null,
+    end: null,
+    memory: null,
+    failure: "the guest says: no disk\n\x1b[2Jend of its console",
+  };
+  const ways = [
+    rehearsed("sysrq", []),
+    rehearsed("oops", [
+      { kind: "vmcore", seen: "partly", detail: "registers: not there" },
+      { kind: "record in ramoops", seen: "kept", detail: "Oops, 9000 bytes" },
+    ]),
+    failed,
+  ];
+  const notShown = [{ what: "a hard lockup", why: "there is no counter" }];
+  printRehearsal(
+    { out },
+    { release: "6.1.0-56-cloud-amd64", variant: "v6.1", settings: goodSettings, ways, notShown, verdict: verdictOf(ways) },
+  );
+  out.flush();
+  expect(sink.text).toMatchInlineSnapshot(`
+    "1 of 6 promises were broken in 2 ways to die. The model disagrees in 2 of 12 cells. 1 way could not be rehearsed.
+    6.1.0-56-cloud-amd64: crash image loaded; kdump before notifiers; panic=1; backends ramoops
+
+    Expected by the model | seen in the machine; times in seconds
+    WAY    CONSOLE    RAMOOPS      VMCORE         CAPTURE LOG  DIED  CAPTURE  SAVED   END      PEAK
+    sysrq  kept|kept  lost|lost    kept|kept      kept|kept     7.2     14.3      -  24.4  62.9 MiB  reset
+    oops   kept|kept  lost|kept !  kept|partly !  kept|kept     7.2     14.3      -  24.4  62.9 MiB  reset
+
+    oops, record in ramoops: lost was expected, kept was seen
+      the model:   kdump is started before kmsg_dump, and does not return; crash_kexec_post_notifiers would turn that round.
+      the machine: Oops, 9000 bytes
+
+    oops, vmcore: kept was expected, partly was seen
+      the model:   The capture kernel saves it.
+      the machine: registers: not there
+
+    oom could not be rehearsed
+      the guest says: no disk
+      \\x1b[2Jend of its console
+
+    What a virtual machine does not show
+      a hard lockup: there is no counter
+    "
+  `);
 });

@@ -99,7 +99,7 @@ export async function run(context: Context, args: RehearseArgs): Promise<number>
     const json = `${JSON.stringify(toJson(result, args, kernel, machine, host))}\n`;
     if (keep !== undefined) writeFileSync(join(keep, "rehearsal.json"), json);
     if (args.json) context.out.write(json);
-    else print(context, result);
+    else printRehearsal(context, result);
     return statusOf(result);
   } finally {
     forget();
@@ -192,15 +192,16 @@ function workFolder(keep: string | undefined): string {
 
 // --------------------------------------------------------------------------------------------------------------- text
 
-function print({ out }: Context, result: Rehearsal): void {
+/** The verdict, the matrix, what is not as expected, and what was not shown. */
+export function printRehearsal({ out }: Pick<Context, "out">, result: Rehearsal): void {
   const { verdict, settings, release } = result;
   out.line(out.paint(verdict.kept < verdict.promised || verdict.failed > 0 ? "bad" : "good", verdict.text));
   out.line(`${escapeLine(release)}: ${describeMachine(settings)}`);
   const rehearsed = result.ways.filter((way) => way.failure === null);
   if (rehearsed.length > 0) {
     out.line("");
-    out.line(out.paint("heading", "Expected by the model | seen in the machine"));
-    printTable({ out } as Context, rehearsed);
+    out.line(out.paint("heading", "Expected by the model | seen in the machine; times in seconds"));
+    printTable({ out }, rehearsed);
   }
   const wrong = rehearsed.flatMap((way) => way.cells.filter((cell) => !cell.agrees).map((cell) => ({ way, cell })));
   for (const { way, cell } of wrong) {
