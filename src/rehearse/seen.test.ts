@@ -101,6 +101,15 @@ describe("seenEvidence", () => {
     expect((await seen({ region: region("console", BOOT) }, "reset"))["console zone"]).toBe("kept");
   });
 
+  test("a capture kernel that saves nothing is quoted", async () => {
+    const words = "[    2.1] Initramfs unpacking failed: write error\n[    2.7] Kernel panic - not syncing: VFS: Unable to mount root fs\n";
+    const remains = { console: BOOT + MESSAGE + BOOT + words, region: new Uint8Array(REGION_SIZES.memSize), vmcore: undefined };
+    const evidence = await seenEvidence(wayOf("sysrq"), goodSettings, { ...remains, stages: [], end: "reset", seconds: 1, memory: null });
+    expect(evidence.find(({ kind }) => kind === "vmcore")!.detail).toBe(
+      "no vmcore on the disk; the capture kernel says: Initramfs unpacking failed: write error; Kernel panic - not syncing: VFS: Unable to mount root fs",
+    );
+  });
+
   test("a vmcore that is whole, cut short, and none", async () => {
     expect((await seen({ vmcore: VMCORE })).vmcore).toBe("kept");
     const cut = join(folder, "cut");

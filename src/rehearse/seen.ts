@@ -19,7 +19,7 @@ export async function seenEvidence(way: RehearsalWay, settings: Settings, remain
     { kind: "serial console", ...seenConsole(way, crashed) },
     { kind: "console zone", ...seenZone(way, records) },
     { kind: `record in ${settings.backends[0]?.name ?? "pstore"}`, ...seenRecord(records) },
-    ...(await seenVmcore(remains.vmcore)),
+    ...(await seenVmcore(remains.vmcore, capture)),
     banner === undefined
       ? { kind: "capture kernel's console", seen: "lost", detail: "no second kernel speaks on the serial line" }
       : { kind: "capture kernel's console", seen: "kept", detail: `${capture!.split("\n").length - 1} lines of a second kernel` },
@@ -63,9 +63,9 @@ function seenZone(way: RehearsalWay, records: readonly PstoreRecord[]): Found {
 }
 
 /** The dump and its device dumps: a dump is kept when an investigator has all that he needs of it. */
-async function seenVmcore(path: string | undefined): Promise<SeenEvidence[]> {
+async function seenVmcore(path: string | undefined, capture: string | undefined): Promise<SeenEvidence[]> {
   const none = { kind: "device dumps", seen: "lost", detail: "none in a vmcore" } as const;
-  if (path === undefined) return [{ kind: "vmcore", seen: "lost", detail: "no vmcore on the disk" }, none];
+  if (path === undefined) return [{ kind: "vmcore", seen: "lost", detail: `no vmcore on the disk${lastWords(capture)}` }, none];
   let dump: DumpFile;
   try {
     ({ dump } = await openDump([path]));
@@ -88,4 +88,18 @@ async function seenVmcore(path: string | undefined): Promise<SeenEvidence[]> {
   } finally {
     dump.close();
   }
+}
+
+/** Lines in which a capture kernel says what it lacks, in the order in which they are said. */
+const COMPLAINTS = [
+  /Initramfs unpacking failed: .*/,
+  /Out of memory: .*/,
+  /Kernel panic - not syncing: .*/,
+  /(?<=^lastwords-lab: )(?:no target: .*|not saved)/m,
+];
+
+function lastWords(capture: string | undefined): string {
+  if (capture === undefined) return "";
+  const said = COMPLAINTS.flatMap((complaint) => complaint.exec(capture)?.[0] ?? []);
+  return said.length === 0 ? "" : `; the capture kernel says: ${said.join("; ")}`;
 }
