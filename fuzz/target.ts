@@ -38,6 +38,7 @@ export async function runCase(seed: DumpSeed, files: readonly Uint8Array[], rand
       evidence: {
         pieces: [],
         pstore: [],
+        logs: [],
         story: { crash: undefined, capture: undefined },
         notes: [],
         dump: { dump, containers: [], problems: [] },

@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, realpathSync, renameSync,
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DumpError } from "../bytes/index.ts";
-import type { LogEvidence } from "../evidence/index.ts";
+import { linesBefore, type LogEvidence } from "../evidence/index.ts";
 import type { ElfNote } from "../format/index.ts";
 import { type Kernel, logPrefix, orMissing, readLog } from "../kernel/index.ts";
 import { deviceData, noteOf, type PageDump, renderHtml, type Report } from "../report/index.ts";
@@ -38,23 +38,6 @@ export function writeHtmlReport(context: Context, path: string, report: Report, 
   });
   if (path === "-") context.out.write(html);
   else writeWhole(context, path, html);
-}
-
-/** Lines before the part of a log that the report has. */
-function linesBefore({ skipped, open }: Pick<LogEvidence, "skipped" | "open">): number {
-  if (!skipped || !open) return 0;
-  const text = open();
-  try {
-    let lines = 0;
-    let rest = skipped;
-    for (let piece = text.pull(); piece !== undefined && rest > 0; piece = text.pull()) {
-      for (let at = piece.indexOf("\n"); at >= 0 && at < rest; at = piece.indexOf("\n", at + 1)) lines++;
-      rest -= piece.length;
-    }
-    return lines;
-  } finally {
-    text.close();
-  }
 }
 
 /** The built page. The same place from `src/cli` and from `dist/cli`. */

@@ -213,6 +213,7 @@ export const commands = {
     description: [
       "The report gives the reason for the crash, the panicking task with its registers and call trace, what the other CPUs did, the last lines of the kernel log, and what is missing and why.",
       "A PATH is a dump (ELF, kdump-compressed, flattened, LKCD, sadump, or raw with `--raw-base`), a saved kernel log, anything that `lastwords pstore` reads (a region, a pstore_blk device, a mounted pstore, `/dev/mem`), or a folder that holds such files. Everything named is taken as evidence of one crash.",
+      "Of several pieces the report says which are of the crash: by boot id, release and build, and by lines that they have in common. Their lines are shown as one log, each once, with letters for the sources that have it; lines that sources have differently are listed with both readings. A capture kernel's log is told apart from the crashed kernel's. Other boots are listed and left out.",
     ],
     operands: {
       paths: { type: "file", name: "PATH", repeat: true, about: "A dump, a log, or a folder of such files." },

@@ -5,7 +5,8 @@ import { parseEfiName, parseRecordName } from "../pstore/index.ts";
 import { looksLikeStorage, type PstoreStorage, readStorages, recordFiles, type StorageHints } from "./pstore/storage.ts";
 import { residentInDump, residentInFile, residentInMemory, type OpenedResident } from "../capture/softboot/index.ts";
 import { type PstoreStory, storyOf, type TextOf } from "./pstore/story.ts";
-import { type KernelText, kernelTextOf, openByteStream, openKernelText, recogniseText } from "./text/index.ts";
+import { LAST_WORDS } from "./incident/index.ts";
+import { type JournalBoot, type KernelText, kernelTextOf, openByteStream, openKernelText, recogniseText } from "./text/index.ts";
 import { type DumpProblem, FileSource, openDump, type OpenedDump, type OpenOptions, reason, recognise } from "../format/index.ts";
 
 /** What a file turned out to be. */
@@ -31,12 +32,21 @@ export interface Evidence {
   readonly dump: OpenedDump | undefined;
   /** The log in which the crash is looked for, when there is one. */
   readonly log: LogEvidence | undefined;
+  /** All log files, that one among them; each is read when it is asked for. */
+  readonly logs: readonly LogFile[];
   /** What pstore's backends kept, of every place that holds any. */
   readonly pstore: readonly PstoreStorage[];
   /** What their records tell together. */
   readonly story: PstoreStory;
   /** What was looked for in vain, in sentences. */
   readonly notes: readonly string[];
+}
+
+/** A log file. */
+export interface LogFile {
+  readonly path: string;
+  /** @throws IO */
+  readonly read: () => LogEvidence;
 }
 
 /** A log file, or what pstore's records tell. */
@@ -48,6 +58,8 @@ export interface LogEvidence {
   readonly skipped?: number;
   /** Opens all of it, to be read once; `text` is all where not given. The caller closes it. @throws IO */
   readonly open?: () => KernelText;
+  /** Of a journal, the boots of its lines. */
+  readonly journal?: readonly JournalBoot[];
 }
 
 const MAX_FILES = 1000;
@@ -72,7 +84,7 @@ export async function collectEvidence(paths: readonly string[], options: OpenOpt
     const resident = residentInDump(image.dump, files[0]!);
     if (resident) noteResident(pieces[0]!, resident);
     const dump = resident ?? image;
-    return { pieces, dump, log: undefined, pstore: [], story: storyOf([]), notes: [] };
+    return { pieces, dump, log: undefined, logs: [], pstore: [], story: storyOf([]), notes: [] };
   }
   const pieces = files.map((path) => classify(path, hints));
   const { storages: pstore, notes } = await storagesOf(pieces, hints, options);
@@ -113,11 +125,13 @@ export async function collectEvidence(paths: readonly string[], options: OpenOpt
       noteResident(piece, resident);
     }
   }
-  const logs = chooseLog(pieces.filter((piece) => piece.kind === "log"));
+  const logPieces = pieces.filter((piece) => piece.kind === "log");
+  const chosen = chooseLog(logPieces);
   // A log that somebody saved and that has no crash in it says less than records that have one.
-  const log = story.crash && !(logs && LAST_WORDS.test(logs.text)) ? recordedLog(story.crash) : logs;
+  const log = story.crash && !(chosen && LAST_WORDS.test(chosen.text)) ? recordedLog(story.crash) : chosen;
   if (!dump && !log && failure) throw failure;
-  return { pieces, dump, log, pstore, story, notes };
+  const logs = logPieces.map(({ path }): LogFile => ({ path, read: () => (chosen?.path === path ? chosen : readLog({ path }, [])) }));
+  return { pieces, dump, log, logs, pstore, story, notes };
 }
 
 /** Storages in the pieces that may hold some; pieces that do not are what they were. */
@@ -163,15 +177,11 @@ function noteResident(piece: EvidencePiece, { resident }: OpenedResident): void 
   );
 }
 
-/** Words of the kernel at its end; a log that has none of them is of another boot, or of the capture kernel. */
-const LAST_WORDS =
-  /Kernel panic - not syncing|Oops: |BUG: |kernel BUG at|general protection fault|Unable to handle kernel|Internal error: |PANIC: double fault|INFO: (?:task|rcu_)|hard LOCKUP on cpu|sysrq: Trigger a crash/;
-
 /** The first log with a crash in it, else the first. */
 function chooseLog(pieces: readonly EvidencePiece[]): LogEvidence | undefined {
   let first: LogEvidence | undefined;
   for (const piece of pieces) {
-    const log = readLog(piece);
+    const log = readLog(piece, piece.details);
     if (LAST_WORDS.test(log.text)) return log;
     first ??= log;
   }
@@ -182,21 +192,21 @@ function recordedLog({ source, text }: TextOf): LogEvidence {
   return { path: source, text, skipped: 0, open: () => kernelTextOf(Buffer.from(text).toString("latin1"), source) };
 }
 
-function readLog(piece: EvidencePiece): LogEvidence {
-  const { path } = piece;
+/** What is to be said of the file goes into `details`. */
+function readLog({ path }: { readonly path: string }, details: string[]): LogEvidence {
   const open = (): KernelText => openKernelText(openByteStream(path));
   const opened = open();
   try {
     const { form } = opened;
     const what = FORM_NAMES[form.kind] + (form.prefixed ? " with a head of its own before each line" : "");
-    if (form.encoding !== "bytes") piece.details.push(`${what}, ${form.encoding.toUpperCase()}`);
-    else if (form.kind !== "console" || form.prefixed) piece.details.push(what);
+    if (form.encoding !== "bytes") details.push(`${what}, ${form.encoding.toUpperCase()}`);
+    else if (form.kind !== "console" || form.prefixed) details.push(what);
     const plain = form.kind === "console" && form.encoding === "bytes" && !form.prefixed;
     const { tail, skipped } = plain ? endOf(path) : tailOf(opened);
     if (skipped > 0)
-      piece.details.push(`text, ${piece.size} bytes, the last ${tail.length} of which are in the report; all of it was searched`);
+      details.push(`text, ${statSync(path).size} bytes, the last ${tail.length} of which are in the report; all of it was searched`);
     // A NUL in the middle is no end; a serial console ends lines with carriage returns.
-    return { path, text: utf8(tail.replaceAll("\0", " ")).replaceAll("\r\n", "\n"), skipped, open };
+    return { path, text: utf8(tail.replaceAll("\0", " ")).replaceAll("\r\n", "\n"), skipped, open, journal: opened.journal };
   } finally {
     opened.close();
   }
@@ -209,6 +219,23 @@ const FORM_NAMES = {
   "journal-export": "the journal, as journalctl -o export writes it",
   "journal-json": "the journal, as journalctl -o json writes it",
 } as const satisfies Record<KernelText["form"]["kind"], string>;
+
+/** Lines before the part of a log that is kept. @throws IO */
+export function linesBefore({ skipped, open }: Pick<LogEvidence, "skipped" | "open">): number {
+  if (!skipped || !open) return 0;
+  const text = open();
+  try {
+    let lines = 0;
+    let rest = skipped;
+    for (let piece = text.pull(); piece !== undefined && rest > 0; piece = text.pull()) {
+      for (let at = piece.indexOf("\n"); at >= 0 && at < rest; at = piece.indexOf("\n", at + 1)) lines++;
+      rest -= piece.length;
+    }
+    return lines;
+  } finally {
+    text.close();
+  }
+}
 
 /** The end of a file, from the beginning of a line. */
 function endOf(path: string): { tail: string; skipped: number } {

@@ -1,4 +1,13 @@
-export { collectEvidence, type Evidence, type EvidencePiece, type LogEvidence, type PieceKind } from "./collect.ts";
+export {
+  collectEvidence,
+  type Evidence,
+  type EvidencePiece,
+  linesBefore,
+  type LogEvidence,
+  type LogFile,
+  type PieceKind,
+} from "./collect.ts";
+export * from "./incident/index.ts";
 export {
   type PstoreStorage,
   readStorages,
@@ -7,5 +16,6 @@ export {
   type StorageSet,
   type StorageZone,
 } from "./pstore/storage.ts";
-export { type CaptureStory, type PstoreStory, storyOf, type TextOf } from "./pstore/story.ts";
+export { outcomeOf } from "./pstore/outcome.ts";
+export { type CaptureStory, type PstoreStory, type RecordText, recordTextsOf, storyOf, type TextOf } from "./pstore/story.ts";
 export * from "./text/index.ts";

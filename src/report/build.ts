@@ -48,8 +48,8 @@ import {
 import { recordFileName } from "../pstore/index.ts";
 import { type CrashStory, lastWordsOf, messageOf, readCrashes, whoOf } from "./cause.ts";
 import { disassembleAround } from "./disassemble.ts";
+import { captureOf, incidentOf, joinIncident } from "./incident.ts";
 import type {
-  CaptureReport,
   CpuReport,
   CrashReport,
   EvidenceReport,
@@ -106,6 +106,12 @@ export function buildReport(input: ReportInput): Report {
   const names = namerOf(input, story);
   const panic = panicOf(kernel, cpus, tasks, { text, story, names, skipped: log ? 0 : (evidence.log?.skipped ?? 0) }, receipts);
   const addresses = addressesOf(text, [story, companion?.difference === undefined ? companion?.story : undefined], names);
+  const kernelReport = kernel ? kernelOf(kernel, system!, receipts) : kernelOfText(story, text, receipts);
+  const joined = joinIncident({
+    evidence,
+    memory: kernel && log && kernelReport ? { kernel, log, facts: kernelReport } : undefined,
+    crashLine: story.cause && story.cause.crash.line + 1,
+  });
   const report: Omit<Report, "summary"> = {
     schema: "lastwords-report-1",
     tool: { name: "lastwords", version: input.version },
@@ -121,7 +127,7 @@ export function buildReport(input: ReportInput): Report {
           maxPfn: dump.maxPfn,
         }
       : null,
-    kernel: kernel ? kernelOf(kernel, system!, receipts) : kernelOfText(story, text, receipts),
+    kernel: kernelReport,
     panic,
     cpus: cpus.map((cpu) => cpuOf(kernel!, cpu, tasks)),
     tasks: tasks.map((traced) => taskOf(traced)),
@@ -131,7 +137,8 @@ export function buildReport(input: ReportInput): Report {
     log: { ...logOf(log, text), addresses },
     notes: dump ? dump.notes.map((note) => noteOf(note)) : [],
     records: evidence.pstore.flatMap(recordsOf),
-    capture: captureOf(evidence),
+    capture: captureOf(evidence, joined.incident),
+    ...incidentOf(joined, log ? `memory (${log.format})` : evidence.log?.path, receipts),
     missing: [],
     receipts,
   };
@@ -658,19 +665,6 @@ function recordsOf(storage: PstoreStorage): RecordReport[] {
     state: record.state,
     problems: record.problems,
   }));
-}
-
-function captureOf({ story }: Evidence): CaptureReport | null {
-  const { capture } = story;
-  return capture
-    ? {
-        kernel: capture.release ?? null,
-        outcome: capture.outcome,
-        reason: capture.reason?.line ?? null,
-        source: capture.reason?.record ?? null,
-        tty: capture.tty?.text ?? "",
-      }
-    : null;
 }
 
 /** A note of a dump, in words. */

@@ -30,6 +30,13 @@ export interface Report {
   readonly records: readonly RecordReport[];
   /** What the kernel that was to save the memory left; null where nothing is known of it. */
   readonly capture: CaptureReport | null;
+  /** Which pieces are of this crash, and which are not; null where there is no text at all. */
+  readonly incident: IncidentReport | null;
+  /**
+   * All lines of the crashed boot and of the capture kernel's behind it, each once, with its sources. Null where one source alone
+   * tells: then {@link LogReport.text} has them all.
+   */
+  readonly timeline: readonly TimelineReport[] | null;
   readonly missing: readonly MissingReport[];
   /** JSON pointer into this report to where the value comes from. */
   readonly receipts: Readonly<Record<string, Receipt>>;
@@ -248,6 +255,102 @@ export interface CaptureReport {
   readonly source: string | null;
   /** Everything on the capture kernel's ttys. */
   readonly tty: string;
+}
+
+/** The pieces of one crash, joined. */
+export interface IncidentReport {
+  /** The kernel that crashed, then the one that was to save its memory, where anything of it is left. */
+  readonly boots: readonly IncidentBootReport[];
+  readonly sources: readonly IncidentSourceReport[];
+  /** Index of the source whose lines {@link LogReport.text} and {@link CrashReport.line} count; null where it is none of them. */
+  readonly log: number | null;
+  /** Lines that sources have differently, other than cut; of many, the first. */
+  readonly conflicts: readonly ConflictReport[];
+  /** Conflicts that are not in the list. */
+  readonly conflictsLeft: number;
+  /** Boots in the pieces that are not of this crash. */
+  readonly others: readonly OtherBootReport[];
+}
+
+/** A boot of the incident. */
+export interface IncidentBootReport {
+  readonly role: "crashed" | "capture";
+  readonly release: string | null;
+  /** The build: `#1 SMP PREEMPT_DYNAMIC Debian …`. */
+  readonly build: string | null;
+  readonly buildId: string | null;
+  /** Hex digits; the first of them, where no more is known. */
+  readonly bootId: string | null;
+  readonly commandLine: string | null;
+  /** When its clock began; ISO 8601, UTC. */
+  readonly started: string | null;
+  /** Seconds since boot of the first and the last line that is left. */
+  readonly firstTime: number | null;
+  readonly lastTime: number | null;
+}
+
+/** A text that is of the incident. */
+export interface IncidentSourceReport {
+  /** `record`: of pstore's console or dmesg; `program record`: of what programs wrote. */
+  readonly kind: "memory" | "log file" | "record" | "program record";
+  /** File, or record and where it is. */
+  readonly source: string;
+  /** Indexes of the boots that it has lines of. */
+  readonly boots: readonly number[];
+  /** By what it is known to be of this incident, in words. */
+  readonly joined: string;
+  /** Lines of the timeline that it has. */
+  readonly lines: number;
+  /** Those that no other source has. */
+  readonly only: number;
+}
+
+/** A line that sources have differently. */
+export interface ConflictReport {
+  /** Index into the timeline. */
+  readonly line: number;
+  readonly boot: number;
+  readonly time: number | null;
+  /** The one that the timeline shows comes first. */
+  readonly readings: readonly ReadingReport[];
+}
+
+/** One reading of a line, and the sources that have it. */
+export interface ReadingReport {
+  readonly text: string;
+  readonly sources: readonly number[];
+}
+
+/** A boot that is not of the incident. */
+export interface OtherBootReport {
+  readonly source: string;
+  /** Lines of the source, from 1; null where it was not looked at. */
+  readonly firstLine: number | null;
+  readonly lastLine: number | null;
+  readonly release: string | null;
+  readonly bootId: string | null;
+  /** When its clock began; ISO 8601, UTC. */
+  readonly started: string | null;
+  /** Why it is not of the incident, in words. */
+  readonly reason: string;
+}
+
+/** A line of the incident. */
+export interface TimelineReport {
+  /** Index of its boot. */
+  readonly boot: number;
+  /** Seconds since boot; null for what programs wrote. */
+  readonly time: number | null;
+  /** `T<pid>` or `C<cpu>`. */
+  readonly caller: string | null;
+  /** 0 (emergency) to 7 (debug). */
+  readonly level: number | null;
+  /** Without time and other heads. */
+  readonly text: string;
+  /** Indexes of the sources that have it. */
+  readonly sources: readonly number[];
+  /** Its line in each of them, from 1. */
+  readonly lines: readonly number[];
 }
 
 export interface MissingReport {

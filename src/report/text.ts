@@ -1,3 +1,4 @@
+import { renderIncident, renderTimeline } from "./incident-text.ts";
 import type { CpuReport, FrameReport, Report } from "./model.ts";
 import { describeSeconds } from "./summary.ts";
 
@@ -85,13 +86,16 @@ export function renderReport(report: Report, given: RenderOptions): string {
   renderCpus(report, options, out, heading);
   renderStuck(report, options, out, heading);
   renderModules(report, options, out, heading);
-  if (report.log.lines > 0 && options.logLines > 0) {
+  if (report.timeline && options.logLines > 0)
+    renderTimeline(report.timeline, report, options, (line) => namesIn(line, report, options), out, heading);
+  else if (report.log.lines > 0 && options.logLines > 0) {
     const lines = report.log.text.split("\n").slice(0, -1);
     const shown = lines.slice(-options.logLines);
     heading(`Kernel log (last ${shown.length} of ${lines.length} lines)`);
     for (const line of shown) out.push(`  ${escape(line)}${namesIn(line, report, options)}`);
   }
   renderRecords(report, options, out, heading);
+  renderIncident(report, options, out, heading);
   heading("Evidence");
   for (const piece of report.evidence) {
     const style = piece.health === "good" ? "good" : piece.health === "partial" ? "warning" : "bad";

@@ -33,6 +33,7 @@ function reportOfLog(text: string): Report {
   const evidence = {
     pieces: [],
     pstore: [],
+    logs: [],
     story: { crash: undefined, capture: undefined },
     notes: [],
     dump: undefined,
@@ -395,6 +396,7 @@ describe("text of the dump cannot command a terminal", () => {
       const evidence = {
         pieces: [],
         pstore: [],
+        logs: [],
         story: { crash: undefined, capture: undefined },
         notes: [],
         dump: { dump: patched, containers: [], problems: [] },

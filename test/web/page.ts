@@ -195,6 +195,8 @@ export function sampleReport(log: string, hostile = false): Report {
       source: "tty-ramoops-0",
       tty: word("kdump.sh: starts\nmount /dev/sda1 failed\n"),
     },
+    incident: null,
+    timeline: null,
     missing: [
       { what: word("2 pages"), code: "EXCLUDED", reason: "makedumpfile left them out", consequence: "the stack of pid 9 is not complete" },
     ],

@@ -33,6 +33,8 @@ function empty(): Report {
     notes: [],
     records: [],
     capture: null,
+    incident: null,
+    timeline: null,
     missing: [],
     receipts: {},
   };

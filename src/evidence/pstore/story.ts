@@ -1,5 +1,6 @@
 import { decodeLatin1, utf8 } from "../../bytes/index.ts";
 import { joinParts, type PstoreRecord, recordFileName, splitByBanner } from "../../pstore/index.ts";
+import { outcomeOf } from "./outcome.ts";
 import type { PstoreStorage } from "./storage.ts";
 
 /*
@@ -39,33 +40,29 @@ const LAST_WORDS =
 const PANIC = /Kernel panic - not syncing/;
 /** Signs of a capture kernel in its own words: its command line, and scripts that save dumps. */
 const CAPTURE_KERNEL = /\belfcorehdr=|\bkdump[\w.-]*: |makedumpfile|vmcore-dmesg|\/proc\/vmcore/;
-/** A line by which a script says that something did not work. */
-const FAILURE =
-  /\b(?:fail(?:ed|ure|s)?|errors?|cannot|can't|could ?n[o']t|unable to|no such (?:file|device)|not found|no space left|timed? ?out|timeout|refused|denied|unreachable|read-only file system)\b/i;
-/** A line by which one says that the dump is there. */
-const SUCCESS =
-  /\bdumpfile is saved\b|\bsaving vmcore complete\b|\bsaved (?:the )?(?:vmcore|dump)\b|\bvmcore (?:was )?saved\b|\bkdump: saved\b/i;
-
 /** Looks through what storages hold. */
 export function storyOf(storages: readonly PstoreStorage[]): PstoreStory {
-  const pieces = storages.flatMap(piecesOf);
+  const pieces = storages.flatMap(recordTextsOf);
   return { crash: crashOf(pieces), capture: captureOf(pieces) };
 }
 
-/** Text of one kernel in one record. */
-interface Piece extends TextOf {
+/** Text of one kernel in one record, or in the records of one dump of the log. */
+export interface RecordText extends TextOf {
   readonly type: PstoreRecord["type"];
   readonly kept: boolean;
   /** Undefined where neither a banner nor the text tells. */
   readonly capture: boolean | undefined;
   readonly release: string | undefined;
+  /** First letters of its boot id, where its writer tells. */
+  readonly boot: string | undefined;
   /** Seconds since 1970; 0 where the record has no time. */
   readonly time: number;
 }
 
-function piecesOf(storage: PstoreStorage): Piece[] {
+/** The texts in a storage's records: dumps of the log, then consoles, ttys and what programs gave to pmsg. */
+export function recordTextsOf(storage: PstoreStorage): RecordText[] {
   const where = storage.address === undefined ? storage.source : `${storage.source} at 0x${storage.address.toString(16)}`;
-  const dumps = joinParts(storage.records).map(({ text, parts, time }): Piece => {
+  const dumps = joinParts(storage.records).map(({ text, parts, time }): RecordText => {
     const first = parts.at(-1)!;
     return {
       source: `${recordFileName(first)} in ${where}`,
@@ -76,19 +73,21 @@ function piecesOf(storage: PstoreStorage): Piece[] {
       // A dump is of the kernel that crashed, whoever wrote it.
       capture: false,
       release: undefined,
+      boot: undefined,
       time: time?.seconds ?? 0,
     };
   });
   const streams = storage.records
     .filter(({ type }) => type === "console" || type === "tty" || type === "pmsg")
     .flatMap((record) =>
-      splitByBanner(textOf(record.content)).map(({ banner, text }): Piece => ({
+      splitByBanner(textOf(record.content)).map(({ banner, text }): RecordText => ({
         source: `${recordFileName(record)} in ${where}`,
         text,
         type: record.type,
         kept: record.state === "kept",
         capture: banner?.capture ?? (CAPTURE_KERNEL.test(text) ? true : undefined),
         release: banner?.release ?? /Linux version (\S+)/.exec(text)?.[1],
+        boot: banner?.boot,
         time: record.time?.seconds ?? 0,
       })),
     );
@@ -100,8 +99,8 @@ function textOf(bytes: Uint8Array): string {
 }
 
 /** The best text: a panic before anything else, a dump before a console, what a kernel would show before what was carved. */
-function crashOf(pieces: readonly Piece[]): TextOf | undefined {
-  const rank = ({ text, type, kept, capture }: Piece): number =>
+function crashOf(pieces: readonly RecordText[]): TextOf | undefined {
+  const rank = ({ text, type, kept, capture }: RecordText): number =>
     (PANIC.test(text) ? 16 : LAST_WORDS.test(text) ? 8 : 0) + (capture === true ? 0 : 4) + (type === "dmesg" ? 2 : 0) + (kept ? 1 : 0);
   const candidates = pieces
     .filter(
@@ -113,7 +112,7 @@ function crashOf(pieces: readonly Piece[]): TextOf | undefined {
   return best && { source: best.source, text: best.text };
 }
 
-function captureOf(pieces: readonly Piece[]): CaptureStory | undefined {
+function captureOf(pieces: readonly RecordText[]): CaptureStory | undefined {
   const console = pieces.find(({ type, capture, kept }) => type === "console" && capture === true && kept);
   const hasConsole = console !== undefined;
   // Where the console is a capture kernel's, ttys beside it of which nothing is said are its, too.
@@ -128,12 +127,10 @@ function captureOf(pieces: readonly Piece[]): CaptureStory | undefined {
   for (const piece of spoken) {
     const lines = piece.text.split("\n").map((line) => line.trim());
     const own = piece === tty ? lines : lines.filter((line) => !/^\[ *\d+\.\d+\]/.test(line));
-    const saved = own.find((line) => SUCCESS.test(line));
-    const failed = own.find((line) => FAILURE.test(line) && !SUCCESS.test(line));
-    const line = saved ?? failed;
-    if (line === undefined) continue;
-    outcome = saved === undefined ? "failed" : "saved";
-    reason = { line, record: piece.source };
+    const found = outcomeOf(own);
+    if (!found) continue;
+    outcome = found.outcome;
+    reason = { line: found.line, record: piece.source };
     break;
   }
   return {

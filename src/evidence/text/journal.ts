@@ -16,6 +16,48 @@ interface Entry {
   source?: string;
   /** The same at which the journal received it: later, by seconds at boot. */
   received?: string;
+  /** Microseconds since 1970 at which it did. */
+  realtime?: string;
+  boot?: string;
+}
+
+/** Where lines made of a journal's entries begin to be of a boot. */
+export interface JournalBoot {
+  /** The first line, from 1. */
+  readonly line: number;
+  /** 32 hex digits; undefined where entries do not say. */
+  readonly bootId: string | undefined;
+  /** Seconds since 1970 at which its clock began. */
+  readonly started: number | undefined;
+}
+
+/** A journal of more boots than anybody keeps. */
+const MAX_BOOTS = 10_000;
+
+/** Notes the boots of the entries that become lines. */
+class BootNotes {
+  readonly #boots: JournalBoot[];
+  #lines = 0;
+  #id: string | undefined;
+
+  constructor(boots: JournalBoot[]) {
+    this.#boots = boots;
+  }
+
+  /** The entry's lines. */
+  take(entry: Entry): string {
+    const text = linesOf(entry);
+    if (text === "") return text;
+    const { boot = "" } = entry;
+    const id = /^[0-9a-f]{32}$/.test(boot) ? boot : undefined;
+    if ((id !== this.#id || this.#boots.length === 0) && this.#boots.length < MAX_BOOTS) {
+      const started = (Number(entry.realtime) - Number(entry.received)) / 1e6;
+      this.#boots.push({ line: this.#lines + 1, bootId: id, started: Number.isFinite(started) && started > 0 ? started : undefined });
+      this.#id = id;
+    }
+    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) this.#lines++;
+    return text;
+  }
 }
 
 const FIELDS: Readonly<Record<string, keyof Entry>> = {
@@ -25,6 +67,8 @@ const FIELDS: Readonly<Record<string, keyof Entry>> = {
   PRIORITY: "priority",
   _SOURCE_MONOTONIC_TIMESTAMP: "source",
   __MONOTONIC_TIMESTAMP: "received",
+  __REALTIME_TIMESTAMP: "realtime",
+  _BOOT_ID: "boot",
 };
 const LONGEST_FIELD = 27;
 
@@ -40,13 +84,14 @@ function linesOf(entry: Entry): string {
   return text;
 }
 
-/** Kernel lines of `journalctl -o export`. */
-export function pullJournalExport(pull: Pull): Pull {
+/** Kernel lines of `journalctl -o export`. The boots that they are of are added to `boots` as they are pulled. */
+export function pullJournalExport(pull: Pull, boots: JournalBoot[] = []): Pull {
+  const notes = new BootNotes(boots);
   let entry: Entry = {};
   /** The field whose bytes are being read, after its name and its length. */
   let binary: { name: keyof Entry | undefined; left: number; text: string; header: string } | undefined;
   const flush = (): string => {
-    const text = linesOf(entry);
+    const text = notes.take(entry);
     entry = {};
     return text;
   };
@@ -148,8 +193,9 @@ function cutFields(pull: Pull): { line: () => string | undefined; take: (count: 
   };
 }
 
-/** Kernel lines of `journalctl -o json` and its kin: one object a line, or pretty ones over several. */
-export function pullJournalJson(pull: Pull): Pull {
+/** Kernel lines of `journalctl -o json` and its kin: one object a line, or pretty ones over several; `boots` as there. */
+export function pullJournalJson(pull: Pull, boots: JournalBoot[] = []): Pull {
+  const notes = new BootNotes(boots);
   let pretty: string[] | undefined;
   let size = 0;
   return pullChanged(pull, (line) => {
@@ -158,13 +204,13 @@ export function pullJournalJson(pull: Pull): Pull {
       pretty = [];
       size = 0;
     }
-    if (pretty === undefined) return text.startsWith("{") ? linesOf(parseEntry(text)) : "";
+    if (pretty === undefined) return text.startsWith("{") ? notes.take(parseEntry(text)) : "";
     size += text.length;
     if (size <= MAX_LINE) pretty.push(text);
     if (text !== "}") return "";
     const whole = pretty.join("\n");
     pretty = undefined;
-    return linesOf(parseEntry(whole));
+    return notes.take(parseEntry(whole));
   });
 }
 

@@ -1,6 +1,6 @@
 import type { ByteStream } from "./stream.ts";
 import { cleanLine, parseHead } from "./head.ts";
-import { pullJournalExport, pullJournalJson } from "./journal.ts";
+import { type JournalBoot, pullJournalExport, pullJournalJson } from "./journal.ts";
 import { joinPartsOf } from "./parts.ts";
 import { lineCutter, type Pull, pullChanged } from "./pieces.ts";
 import { decodeWide, recogniseText, RECOGNISED_HEAD, type TextForm, UNKNOWN_PREFIX } from "./recognise.ts";
@@ -14,6 +14,8 @@ export interface KernelText {
   readonly head: string;
   /** The next piece of the lines, one character a byte, cut anywhere; undefined at the end. @throws IO */
   readonly pull: Pull;
+  /** Of a journal, the boots of the lines that were pulled. */
+  readonly journal: readonly JournalBoot[];
   close(): void;
 }
 
@@ -43,7 +45,8 @@ export function openKernelText(stream: ByteStream): KernelText {
     const got = stream.read(buffer);
     return got === 0 ? undefined : buffer.toString("latin1", 0, got);
   };
-  return { name: stream.name, form, head, pull: pullAs(form, raw), close: () => stream.close() };
+  const journal: JournalBoot[] = [];
+  return { name: stream.name, form, head, pull: pullAs(form, raw, journal), journal, close: () => stream.close() };
 }
 
 /** A text that is in memory: one character a byte. */
@@ -55,17 +58,18 @@ export function kernelTextOf(text: string, name = "memory"): KernelText {
     at += piece.length;
     return piece === "" ? undefined : piece;
   };
-  return { name, form, head: text.slice(0, RECOGNISED_HEAD), pull: pullAs(form, raw), close: () => {} };
+  const journal: JournalBoot[] = [];
+  return { name, form, head: text.slice(0, RECOGNISED_HEAD), pull: pullAs(form, raw, journal), journal, close: () => {} };
 }
 
-function pullAs(form: TextForm, raw: Pull): Pull {
+function pullAs(form: TextForm, raw: Pull, journal: JournalBoot[]): Pull {
   const { encoding } = form;
   const bytes = encoding === "bytes" ? raw : pullWide(raw, encoding);
   switch (form.kind) {
     case "journal-export":
-      return pullJournalExport(bytes);
+      return pullJournalExport(bytes, journal);
     case "journal-json":
-      return pullJournalJson(bytes);
+      return pullJournalJson(bytes, journal);
     case "parts":
       return joinPartsOf(bytes);
     case "kmsg":
