@@ -22,7 +22,9 @@ const UNSAFE_PAIRS = /\udb40[\udc00-\udfff]/g;
 export function renderHtml(report: Report, template: string, extra: Omit<PageData, "report"> = {}): string {
   const at = template.indexOf(PLACE);
   if (at < 0 || template.includes(PLACE, at + 1)) throw new DumpError("CORRUPT", "the page has not exactly one place for the report");
-  const data: PageData = { report, ...extra };
+  // The joined log has all that the page shows of the report's own.
+  const own = report.timeline ? { ...report, log: { ...report.log, text: "" } } : report;
+  const data: PageData = { report: own, ...extra };
   return template.slice(0, at) + safeJson(data) + template.slice(at + PLACE.length);
 }
 

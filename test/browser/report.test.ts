@@ -9,7 +9,7 @@ import { pathToFileURL } from "node:url";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type PageData, renderHtml, type Report } from "../../src/report/index.ts";
-import { buildPage, HOSTILE, sampleLog, sampleReport } from "../web/page.ts";
+import { buildPage, HOSTILE, joinedReport, sampleLog, sampleReport } from "../web/page.ts";
 
 const executablePath = [process.env["LASTWORDS_CHROMIUM"], "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
   (path) => path !== undefined && existsSync(path),
@@ -141,6 +141,41 @@ describe.skipIf(executablePath === undefined)("the page in a browser", () => {
     await close(page);
   });
 
+  test("shows the joined log with the sources of every line, and filters by source", async () => {
+    const page = await open(joinedReport(sampleLog(900)));
+    expect(await page.locator("#log h2").innerText()).toBe("Log of all sources");
+    expect(await page.locator("#sources .note").first().innerText()).toBe("3 sources, 902 lines together, 2 differ");
+    expect(await page.locator("#sources tbody tr").nth(1).innerText()).toMatch(
+      /^b\s+\/var\/log\/console.log\s+1\s+0\s+crashed\s+9 lines in common$/,
+    );
+    // The crash's line is counted in its own log, and found in the joined one.
+    await page.locator("#finding .line-link").first().click();
+    await page.waitForSelector(".log .row.chosen");
+    expect(await chosenLine(page)).toBe("676");
+    expect(await page.locator(".log .row.chosen .marks").innerText()).toBe("ab·");
+    await expect.poll(() => page.locator(".chosen-line").innerText()).toContain("/var/log/console.log, line 226");
+    await page.locator("#sources .conflicts .line-link").nth(1).click();
+    await expect.poll(() => chosenLine(page)).toBe("4");
+    await expect.poll(() => page.locator(".chosen-line").innerText()).toMatch(/b differs\s+other reading 3/);
+    await page.screenshot({ path: join(shots, "sources.png") });
+    const source = page.locator("#log select[aria-label=Source]");
+    await source.selectOption("2");
+    await expect
+      .poll(() => page.locator(".log .row .line").allInnerTexts())
+      .toEqual(["[    0.000000] Linux version 6.1.0-capture", "kdump.sh: mount /dev/sda1 failed"]);
+    expect(await page.locator("#log .note").innerText()).toBe("2 of 902 lines");
+    await source.selectOption("-2");
+    await expect.poll(() => page.locator(".log .row .number").allInnerTexts()).toEqual(["1", "4"]);
+    await page.keyboard.press("Tab");
+    await page.locator("#finding .line-link").first().click();
+    await expect.poll(() => page.locator("#log .note").innerText()).toBe("902 lines");
+    const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#log button", { hasText: "Save" }).click()]);
+    expect(readFileSync(await download.path(), "utf8")).toBe(
+      `${sampleLog(900)}[    0.000000] Linux version 6.1.0-capture\nkdump.sh: mount /dev/sda1 failed\n`,
+    );
+    await close(page, "joined");
+  });
+
   test("searches, sorts and opens tasks and CPUs", async () => {
     const page = await open(sampleReport(""));
     const rows = page.locator("#tasks tbody tr.task");
@@ -238,12 +273,12 @@ describe.skipIf(executablePath === undefined)("the page in a browser", () => {
 
   test("fits a phone", async () => {
     const page = await open(
-      sampleReport(sampleLog(300), true),
+      joinedReport(sampleLog(300), true),
       {},
       { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 },
     );
     expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360);
-    for (const id of ["trace", "registers", "log", "tasks"]) {
+    for (const id of ["trace", "registers", "sources", "log", "tasks"]) {
       await page.evaluate(`document.getElementById("${id}").scrollIntoView()`);
       await page.screenshot({ path: join(shots, `phone-${id}.png`) });
     }
@@ -266,8 +301,11 @@ describe.skipIf(executablePath === undefined)("the page in a browser", () => {
     await close(page);
   });
 
-  test("hostile text stays text", async () => {
-    const page = await open(sampleReport(sampleLog(200, true), true), { dumps: [{ note: 0, data: "AAAA", size: 3 }] });
+  test.each([
+    ["", sampleReport],
+    [" in a joined log", joinedReport],
+  ])("hostile text stays text%s", async (_, reportOf) => {
+    const page = await open(reportOf(sampleLog(200, true), true), { dumps: [{ note: 0, data: "AAAA", size: 3 }] });
     for (const details of await page.locator("details").all()) await details.evaluate((element) => element.setAttribute("open", ""));
     await page.locator("#log input").fill("<script");
     await page.keyboard.press("Escape");
@@ -295,7 +333,13 @@ describe.skipIf(executablePath === undefined)("the page in a browser", () => {
   test("damaged data still give a page", async () => {
     const page = await open(sampleReport(""));
     await page.context().close();
-    for (const data of ["null", '{"report":{}}', '{"report":{"panic":null,"log":null,"crashes":null}}', "not json"]) {
+    for (const data of [
+      "null",
+      '{"report":{}}',
+      '{"report":{"panic":null,"log":null,"crashes":null}}',
+      '{"report":{"incident":{},"timeline":[{}]}}',
+      "not json",
+    ]) {
       writeFileSync(join(folder, "damaged.html"), template.replace('"lastwords-report-goes-here"', data));
       const damaged = await browser.newPage();
       const errors: string[] = [];
@@ -307,11 +351,14 @@ describe.skipIf(executablePath === undefined)("the page in a browser", () => {
     }
   });
 
-  test("opens 50,000 lines in under 1.5 seconds", async () => {
+  test.each([
+    ["", sampleReport],
+    [" of a joined log", joinedReport],
+  ])("opens 50,000 lines%s in under 1.5 seconds", async (what, reportOf) => {
     // Other tests run beside this one: the best of three.
     let best = Infinity;
     for (let i = 0; i < 3; i++) {
-      const page = await open(sampleReport(sampleLog(50_000)), { levels: "6".repeat(50_000) });
+      const page = await open(reportOf(sampleLog(50_000)), { levels: "6".repeat(50_000) });
       const paint = await page.evaluate<number>(`new Promise((resolve) => {
         new PerformanceObserver((list) => {
           const entry = list.getEntriesByName("first-contentful-paint")[0];
@@ -321,7 +368,7 @@ describe.skipIf(executablePath === undefined)("the page in a browser", () => {
       best = Math.min(best, paint);
       await close(page);
     }
-    console.log(`first paint with 50,000 lines: ${Math.round(best)} ms`);
+    console.log(`first paint with 50,000 lines${what}: ${Math.round(best)} ms`);
     expect(best).toBeLessThan(1500);
   });
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
-import type { FrameReport, Report, TaskReport } from "../../src/report/index.ts";
+import type { FrameReport, Report, TaskReport, TimelineReport } from "../../src/report/index.ts";
 
 export const root: string = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -220,4 +220,61 @@ export function sampleLog(count: number, hostile = false): string {
     else lines.push(`${time} usb ${i % 9}-${i % 4}: new high-speed USB device number ${i} using xhci_hcd`);
   }
   return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
+}
+
+/**
+ * The sample with its log and a capture kernel's from three sources. The second has every third line, the third the capture
+ * kernel's; two lines differ.
+ */
+export function joinedReport(log: string, hostile = false): Report {
+  const report = sampleReport(log, hostile);
+  const word = (text: string): string => (hostile ? `${text} ${HOSTILE}` : text);
+  const crashed = log.split("\n").slice(0, -1);
+  const timeline: TimelineReport[] = crashed.map((line, i) => {
+    const [, time, text] = /^\[ *(\d+\.\d+)\] (.*)$/s.exec(line) ?? [];
+    const sources = i % 3 === 0 ? [0, 1] : [0];
+    const lines = i % 3 === 0 ? [i + 1, i / 3 + 1] : [i + 1];
+    return { boot: 0, time: Number(time), caller: "T1", level: text!.includes("BUG:") ? 1 : 6, text: text!, sources, lines };
+  });
+  const capture = ["Linux version 6.1.0-capture", word("kdump.sh: mount /dev/sda1 failed")];
+  for (const [i, text] of capture.entries())
+    timeline.push({ boot: 1, time: i === 0 ? 0 : null, caller: null, level: null, text, sources: [2], lines: [i + 1] });
+  const boot = { build: "#1 SMP", buildId: null, started: "2026-11-21T00:09:18Z", firstTime: 0, lastTime: 9.5 };
+  return {
+    ...report,
+    incident: {
+      boots: [
+        { ...boot, role: "crashed", release: "6.1.0-test", bootId: word("0123456789abcdef"), commandLine: word("console=ttyS0") },
+        { ...boot, role: "capture", release: "6.1.0-capture", bootId: null, commandLine: "elfcorehdr=1" },
+      ],
+      sources: [
+        { kind: "memory", source: "memory (ringbuffer)", boots: [0], joined: "the crash is in it", lines: crashed.length, only: 1 },
+        { kind: "log file", source: word("/var/log/console.log"), boots: [0], joined: word("9 lines in common"), lines: 1, only: 0 },
+        { kind: "record", source: word("console-ramoops-0 in /dev/mem"), boots: [1], joined: "it follows the crash", lines: 2, only: 2 },
+      ],
+      log: 0,
+      conflicts: [0, 3].map((line) => ({
+        line,
+        boot: 0,
+        time: timeline[line]!.time,
+        readings: [
+          { text: timeline[line]!.text, sources: [0] },
+          { text: word(`other reading ${line}`), sources: [1] },
+        ],
+      })),
+      conflictsLeft: 0,
+      others: [
+        {
+          source: word("/var/log/old.log"),
+          firstLine: 1,
+          lastLine: 900,
+          release: word("5.10.0"),
+          bootId: null,
+          started: "2026-11-20T00:00:00Z",
+          reason: "of Linux 5.10.0",
+        },
+      ],
+    },
+    timeline,
+  };
 }

@@ -1,5 +1,5 @@
 /** The report that `report --html` put into this page. */
-import type { CrashReport, Receipt, Report } from "../../src/report/model.ts";
+import type { CrashReport, IncidentReport, Receipt, Report, TimelineReport } from "../../src/report/model.ts";
 import type { PageData, PageDump } from "../../src/report/page-data.ts";
 
 function empty(): Report {
@@ -75,11 +75,24 @@ export const report: Report = {
   log: complete(given.log, base.log),
 };
 export const dumps: readonly PageDump[] = data?.dumps ?? [];
+/** Which pieces are of the crash; null where one alone tells. */
+export const incident: IncidentReport | null =
+  report.incident && Array.isArray(report.incident.sources) && Array.isArray(report.incident.boots) ? report.incident : null;
+
+/** The log of all sources; empty where one alone tells. */
+export const timeline: readonly TimelineReport[] = incident && Array.isArray(report.timeline) ? report.timeline : [];
+
 /** One digit for each line of the log, `-` where it is not known; empty where the kernel's levels are not known. */
-export const levels: string = data?.levels ?? "";
+export const levels: string = levelsOf();
+
+function levelsOf(): string {
+  if (timeline.length === 0) return data?.levels ?? "";
+  const digits = timeline.map(({ level }) => (typeof level === "number" && level >= 0 && level <= 7 ? String(level) : "-")).join("");
+  return /[0-7]/.test(digits) ? digits : "";
+}
 
 /** Number of the first line that is here: of a very long log there is the end alone. */
-export const firstLine: number = typeof data?.firstLine === "number" && data.firstLine > 1 ? data.firstLine : 1;
+export const firstLine: number = timeline.length === 0 && typeof data?.firstLine === "number" && data.firstLine > 1 ? data.firstLine : 1;
 
 /** Where a value comes from, or a value that it is part of. */
 export function receiptFor(pointer: string): Receipt | undefined {
@@ -90,14 +103,27 @@ export function receiptFor(pointer: string): Receipt | undefined {
   return undefined;
 }
 
-export const crashes: readonly CrashReport[] = report.crashes;
+/** Crashes, their lines counted as the page's log is; 0 where it does not have the line. */
+export const crashes: readonly CrashReport[] = crashesHere();
+
+function crashesHere(): readonly CrashReport[] {
+  if (timeline.length === 0) return report.crashes;
+  const wanted = new Set(report.crashes.map(({ line }) => line));
+  const places = new Map<number, number>();
+  for (const [i, { sources, lines }] of timeline.entries()) {
+    const line = lines[sources.indexOf(incident!.log ?? -1)];
+    if (line !== undefined && wanted.has(line) && !places.has(line)) places.set(line, i + 1);
+  }
+  return report.crashes.map((crash) => ({ ...crash, line: places.get(crash.line) ?? 0 }));
+}
 
 /** Line of the log, counted from 1, in which the crash begins that the report is about. */
 export const crashLine: number | null = findCrashLine();
 
 function findCrashLine(): number | null {
   const cause = crashes.find((crash) => crash.cause);
-  if (cause) return cause.line;
+  if (cause) return cause.line > 0 ? cause.line : null;
+  if (timeline.length > 0) return null;
   const match = /line (\d+) of the log/.exec(report.receipts["/panic/title"]?.rule ?? "");
   return match ? Number(match[1]) : null;
 }

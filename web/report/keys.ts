@@ -2,7 +2,7 @@
 import { firstLine } from "./data.ts";
 import { filterLines, levelOf, lines, lowerBound } from "./log-lines.ts";
 import { goToSection, sections } from "./sections.ts";
-import { chosenLine, currentSection, goToLine, logLevel, logSearch, logView, overlay, toggleTheme } from "./state.ts";
+import { chosenLine, currentSection, goToLine, logLevel, logSearch, logSource, logView, overlay, toggleTheme } from "./state.ts";
 
 export function listenToKeys(): void {
   document.addEventListener("keydown", (event) => {
@@ -28,7 +28,7 @@ export function listenToKeys(): void {
     } else if (inLog && event.key === "ArrowUp") {
       event.preventDefault();
       moveLine(-1);
-    } else if (inLog && event.key === "Escape" && (logSearch.value !== "" || logLevel.value < 7)) {
+    } else if (inLog && event.key === "Escape" && (logSearch.value !== "" || logLevel.value < 7 || logSource.value !== -1)) {
       // Back to the whole log, at the same line.
       goToLine(chosenLine.value + firstLine);
     }
@@ -63,7 +63,7 @@ function choose(line: number): void {
 
 function moveLine(step: 1 | -1): void {
   if (lines.length === 0) return;
-  const found = filterLines(logSearch.value.toLowerCase(), logLevel.value);
+  const found = filterLines(logSearch.value.toLowerCase(), logLevel.value, logSource.value);
   const total = found ? found.length : lines.length;
   if (total === 0) return;
   const chosen = chosenLine.value;

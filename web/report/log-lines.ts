@@ -1,7 +1,40 @@
 /** The log's lines and their levels, made once; levels of lines are worked out when somebody looks. */
-import { levels, report } from "./data.ts";
+import { incident, levels, report, timeline } from "./data.ts";
 
-export const lines: readonly string[] = splitLines(report.log.text);
+export const lines: readonly string[] = timeline.length === 0 ? splitLines(report.log.text) : timeline.map(joinedLine);
+
+/** As a console would show it. */
+function joinedLine({ time, text }: { readonly time: number | null; readonly text: string }): string {
+  return typeof time === "number" ? `[${time.toFixed(6).padStart(12)}] ${text}` : text;
+}
+
+/** Marks of the sources that have room beside a line; all beyond share one. */
+export const MARKED = 10;
+
+export function markOf(source: number): string {
+  return source < 26 ? String.fromCharCode(97 + source) : "+";
+}
+
+/** Which sources have a line, a column each. */
+export function marksOf(index: number): string {
+  const sources = timeline[index]?.sources ?? [];
+  const total = incident?.sources.length ?? 0;
+  let marks = "";
+  for (let source = 0; source < Math.min(total, MARKED); source++) marks += sources.includes(source) ? markOf(source) : "\u00b7";
+  return total <= MARKED ? marks : `${marks}${sources.some((source) => source >= MARKED) ? "+" : "\u00b7"}`;
+}
+
+/** Places in the list of conflicts, by line. */
+export const conflictAt: ReadonlyMap<number, number> = new Map((incident?.conflicts ?? []).map(({ line }, i) => [line, i]));
+
+/** Any source. */
+export const ALL = -1;
+/** Lines that sources have differently. */
+export const DIFFERING = -2;
+
+function isOf(index: number, source: number): boolean {
+  return source === ALL || (source === DIFFERING ? conflictAt.has(index) : timeline[index]?.sources.includes(source) === true);
+}
 
 function splitLines(text: string): string[] {
   if (text === "") return [];
@@ -36,13 +69,14 @@ export function levelOf(index: number): number {
 
 export const LEVEL_NAMES: readonly string[] = ["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"];
 
-/** Indexes of the lines that contain `text` (lower-case) at level `level` or worse; null for all. */
-export function filterLines(text: string, level: number): readonly number[] | null {
-  if (text === "" && level >= 7) return null;
+/** Indexes of the lines that contain `text` (lower-case) at level `level` or worse and are of `source`; null for all. */
+export function filterLines(text: string, level: number, source: number): readonly number[] | null {
+  if (text === "" && level >= 7 && source === ALL) return null;
   const found: number[] = [];
   for (let i = 0; i < lines.length; i++) {
     if (text !== "" && !lines[i]!.toLowerCase().includes(text)) continue;
     if (level < 7 && levelOf(i) > level) continue;
+    if (!isOf(i, source)) continue;
     found.push(i);
   }
   return found;

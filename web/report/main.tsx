@@ -12,6 +12,7 @@ import { Head } from "./view/head.tsx";
 import { ModulesSection, NotesSection, RecordsSection } from "./view/kept.tsx";
 import { LogSection } from "./view/log.tsx";
 import { MemorySection } from "./view/memory.tsx";
+import { SourcesSection } from "./view/sources.tsx";
 import { Overlay } from "./view/overlay.tsx";
 import { CodeSection, RegistersSection, TraceSection } from "./view/panic.tsx";
 import { moveReceipt, ReceiptBox } from "./view/receipt.tsx";
@@ -26,6 +27,7 @@ const VIEWS: Readonly<Record<string, () => JSX.Element | null>> = {
   trace: TraceSection,
   registers: RegistersSection,
   code: CodeSection,
+  sources: SourcesSection,
   log: LogSection,
   cpus: CpusSection,
   stuck: StuckSection,

@@ -1,5 +1,5 @@
 /** The parts that this report has, in their order. */
-import { dumps, report } from "./data.ts";
+import { dumps, incident, report, timeline } from "./data.ts";
 import { lines } from "./log-lines.ts";
 import { overlay } from "./state.ts";
 import { count } from "./words.ts";
@@ -23,7 +23,14 @@ function listSections(): SectionEntry[] {
     { id: "trace", title: "Call trace", key: "b", count: number(panic.frames.length), there: panic.frames.length > 0 },
     { id: "registers", title: "Registers", key: "r", count: "", there: panic.registers !== null },
     { id: "code", title: "Code", key: "d", count: "", there: panic.code !== null },
-    { id: "log", title: "Kernel log", key: "l", count: number(lines.length), there: lines.length > 0 },
+    {
+      id: "sources",
+      title: "Sources",
+      key: "u",
+      count: number(incident?.sources.length ?? 0),
+      there: incident !== null && (incident.sources.length > 1 || incident.boots.length > 1 || incident.others.length > 0),
+    },
+    { id: "log", title: timeline.length > 0 ? "Log of all" : "Kernel log", key: "l", count: number(lines.length), there: lines.length > 0 },
     { id: "cpus", title: "CPUs", key: "c", count: number(report.cpus.length), there: report.cpus.length > 0 },
     { id: "stuck", title: "Stuck tasks", key: "s", count: number(report.stuck.length), there: report.stuck.length > 0 },
     { id: "tasks", title: "Tasks", key: "t", count: number(report.tasks.length), there: report.tasks.length > 0 },

@@ -44,6 +44,8 @@ export const currentSection: Signal<string> = signal("");
 export const logSearch: Signal<string> = signal("");
 /** Only lines of this level or worse; 7 is all. */
 export const logLevel: Signal<number> = signal(7);
+/** Only lines of this source; -1 is all. */
+export const logSource: Signal<number> = signal(-1);
 /** Index of the chosen line; -1 for none. */
 export const chosenLine: Signal<number> = signal(-1);
 
@@ -54,6 +56,7 @@ export const logView: { show: (line: number, focus: boolean) => void } = { show:
 export function goToLine(line: number): void {
   logSearch.value = "";
   logLevel.value = 7;
+  logSource.value = -1;
   chosenLine.value = line - firstLine;
   document.getElementById("log")?.scrollIntoView({ block: "start" });
   // After the filters are gone from the list.

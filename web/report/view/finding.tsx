@@ -8,7 +8,7 @@ import { Section } from "./section.tsx";
 
 /** A link to a line of the log, counted from 1. */
 export function LineLink({ line }: { line: number | null }): JSX.Element | null {
-  if (line === null || line >= firstLine + lines.length) return null;
+  if (line === null || line < 1 || line >= firstLine + lines.length) return null;
   if (line < firstLine) return <span class="line-link dim">log line {line}, before the part in this file</span>;
   return (
     <a class="line-link" href={`#L${line}`} title={`Show line ${line} of the log`}>

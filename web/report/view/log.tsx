@@ -1,9 +1,21 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { crashes, crashLine, firstLine, report } from "../data.ts";
+import { crashes, crashLine, firstLine, incident, report, timeline } from "../data.ts";
 import { visible } from "../escape.ts";
-import { exactLevels, filterLines, LEVEL_NAMES, levelOf, lines, lowerBound } from "../log-lines.ts";
-import { chosenLine, logLevel, logSearch, logView } from "../state.ts";
+import {
+  ALL,
+  conflictAt,
+  DIFFERING,
+  exactLevels,
+  filterLines,
+  LEVEL_NAMES,
+  levelOf,
+  lines,
+  lowerBound,
+  markOf,
+  marksOf,
+} from "../log-lines.ts";
+import { chosenLine, logLevel, logSearch, logSource, logView } from "../state.ts";
 import { count, plural } from "../words.ts";
 import { Safe } from "./safe.tsx";
 import { SearchBox, Section } from "./section.tsx";
@@ -31,8 +43,9 @@ const FILTERS: readonly { readonly level: number; readonly title: string }[] = [
 export function LogSection(): JSX.Element {
   const wanted = logSearch.value.toLowerCase();
   const level = logLevel.value;
+  const source = logSource.value;
   const chosen = chosenLine.value;
-  const found = useMemo(() => filterLines(wanted, level), [wanted, level]);
+  const found = useMemo(() => filterLines(wanted, level, source), [wanted, level, source]);
   const total = found ? found.length : lines.length;
   const place = chosen < 0 ? -1 : found ? lowerBound(found, chosen) : chosen;
   const list = useRef<VirtualListHandle>(null);
@@ -59,7 +72,7 @@ export function LogSection(): JSX.Element {
       <div
         key={index}
         id={`kernel-log-${index}`}
-        class={`row level-${levelOf(index)} ${index === chosen ? "chosen" : ""} ${pointedAt.has(index) ? "pointed" : ""}`}
+        class={`row level-${levelOf(index)} ${index === chosen ? "chosen" : ""} ${pointedAt.has(index) ? "pointed" : ""} ${conflictAt.has(index) ? "differs" : ""} ${beginsBoot(index) ? "boot" : ""}`}
         role="option"
         aria-selected={index === chosen}
         aria-posinset={at + 1}
@@ -69,6 +82,7 @@ export function LogSection(): JSX.Element {
         }}
       >
         <span class="number">{index + firstLine}</span>
+        {timeline.length > 0 && <span class="marks">{marksOf(index)}</span>}
         <span class="line">
           <Safe of={line.length > MAX_SHOWN ? line.slice(0, MAX_SHOWN) : line} mark={wanted} />
           {line.length > MAX_SHOWN && <span class="esc">… {count(line.length - MAX_SHOWN)} more characters</span>}
@@ -80,7 +94,7 @@ export function LogSection(): JSX.Element {
   return (
     <Section
       id="log"
-      title="Kernel log"
+      title={timeline.length > 0 ? "Log of all sources" : "Kernel log"}
       note={`${found ? `${count(total)} of ` : ""}${plural(lines.length, "line")}${firstLine > 1 ? `, the end of ${count(firstLine - 1 + lines.length)}` : ""}${report.log.lost > 0 ? `, ${count(report.log.lost)} lost` : ""}`}
       tools={
         <>
@@ -104,6 +118,7 @@ export function LogSection(): JSX.Element {
               <option value={String(filter.level)}>{filter.title}</option>
             ))}
           </select>
+          {timeline.length > 0 && <SourceFilter />}
           <button type="button" onClick={download} title="Save the log as a text file">
             Save
           </button>
@@ -131,12 +146,71 @@ export function LogSection(): JSX.Element {
           <pre>
             <Safe of={chosenText.slice(0, MAX_CHOSEN)} mark={wanted} />
           </pre>
+          <Sources index={chosen} />
           <Addresses line={chosenText} />
         </div>
       )}
       {!exactLevels && <p class="dim screen-only">Levels are guessed from the words; this log does not keep them.</p>}
       <PrintedLog />
     </Section>
+  );
+}
+
+/** Whether the capture kernel's lines begin here. */
+function beginsBoot(index: number): boolean {
+  return index > 0 && timeline[index]?.boot !== timeline[index - 1]?.boot;
+}
+
+function SourceFilter(): JSX.Element {
+  return (
+    <select
+      aria-label="Source"
+      title="Lines of one source"
+      value={String(logSource.value)}
+      onChange={(event) => {
+        logSource.value = Number(event.currentTarget.value);
+      }}
+    >
+      <option value={String(ALL)}>All sources</option>
+      {incident!.sources.slice(0, 100).map((source, i) => (
+        <option value={String(i)}>{visible(`${markOf(i)} ${shortName(source.source)}`)}</option>
+      ))}
+      {conflictAt.size > 0 && <option value={String(DIFFERING)}>Where sources differ</option>}
+    </select>
+  );
+}
+
+/** The end of a path, the record before one. */
+function shortName(source: string): string {
+  const [record, path] = source.split(" in /");
+  const name = path === undefined ? source.slice(source.lastIndexOf("/") + 1) : record!;
+  return name.length > 40 ? `${name.slice(0, 39)}…` : name;
+}
+
+/** Where a line is from, and how else sources have it. */
+function Sources({ index }: { index: number }): JSX.Element | null {
+  const line = timeline[index];
+  const known = incident;
+  if (!line || !known) return null;
+  const conflict = known.conflicts[conflictAt.get(index) ?? -1];
+  const boot = known.boots[line.boot];
+  return (
+    <ul class="addresses">
+      {conflict?.readings.slice(1).map(({ text, sources }) => (
+        <li>
+          <span class="tag warn">{sources.map(markOf).join("")} differs</span>{" "}
+          <code>
+            <Safe of={text} />
+          </code>
+        </li>
+      ))}
+      {line.sources.map((source, i) => (
+        <li class="dim">
+          <span class="marks">{markOf(source)}</span> <Safe of={known.sources[source]?.source ?? ""} />, line {String(line.lines[i] ?? "")}
+          {i === 0 && boot ? `, ${boot.role} kernel` : ""}
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -163,7 +237,10 @@ function Addresses({ line }: { line: string }): JSX.Element | null {
 }
 
 function download(): void {
-  save("kernel-log.txt", new Blob([report.log.text], { type: "text/plain;charset=utf-8" }));
+  save(
+    "kernel-log.txt",
+    new Blob([timeline.length > 0 ? lines.map((line) => `${line}\n`).join("") : report.log.text], { type: "text/plain;charset=utf-8" }),
+  );
 }
 
 /** Offers `content` as a file. */
