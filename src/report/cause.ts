@@ -45,12 +45,13 @@ export function readCrashes(text: KernelText): CrashStory {
 
 /**
  * The crash that ended the kernel, of all that its log tells. Of several boots the last one with more than warnings
- * counts. The last crash is the end; those shortly before it led to it, so the first of that chain is the cause. A
+ * counts, but what a capture kernel came to is no cause of what it was started for. The last crash is the end; those shortly before it led to it, so the first of that chain is the cause. A
  * warning is a cause only when nothing worse follows it.
  */
 function causeOf(all: readonly CrashInLog[]): CrashInLog | undefined {
   const isWarning = ({ crash }: CrashInLog): boolean => crash.title.startsWith("WARNING");
-  const boot = (all.findLast((crash) => !isWarning(crash)) ?? all.at(-1))?.boot;
+  const last = all.findLast((crash) => !isWarning(crash) && !crash.capture);
+  const boot = (last ?? all.findLast((crash) => !isWarning(crash)) ?? all.at(-1))?.boot;
   const crashes = all.filter((crash) => crash.boot === boot);
   let first = crashes.length - 1;
   while (first > 0) {

@@ -272,15 +272,19 @@ export function incidentOf(
       ],
     },
     timeline: timeline
-      ? timeline.map(({ boot, time, caller, level, text, sources, numbers }) => ({
-          boot,
-          time: time ?? null,
-          caller: caller ?? null,
-          level: level ?? null,
-          text,
-          sources: placesOf(sources),
-          lines: numbers,
-        }))
+      ? timeline.map(({ boot, time, caller, level, text, sources, numbers }) => {
+          // They were merged in another order.
+          const order = sources.map((_, i) => i).sort((a, b) => sources[a]! - sources[b]!);
+          return {
+            boot,
+            time: time ?? null,
+            caller: caller ?? null,
+            level: level ?? null,
+            text,
+            sources: placesOf(order.map((i) => sources[i]!)),
+            lines: order.map((i) => numbers[i]!),
+          };
+        })
       : null,
   };
 }

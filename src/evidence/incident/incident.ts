@@ -137,7 +137,9 @@ function adopt(group: BootGroup, left: Set<BootPart>, why: Map<BootPart, string>
 
 /** The capture kernel's part that comes next in a text that has the crash; else one that no other crash may claim. */
 function captureOf(crashed: BootGroup, left: ReadonlySet<BootPart>): BootPart | undefined {
-  const candidates = [...left].filter(({ facts }) => facts.capture === true);
+  // What programs wrote finds its place by the kernel's own text, where there is that.
+  const rank = ({ lines, whole }: BootPart): number => (whole ? 2 : 0) + (lines.some(({ kernel }) => kernel) ? 1 : 0);
+  const candidates = [...left].filter(({ facts }) => facts.capture === true).sort((a, b) => rank(a) - rank(b));
   const next = candidates.find((part) => follows(crashed, part));
   if (next) return next;
   const crashTime = crashed.facts.started === undefined ? undefined : crashed.facts.started + (crashed.last ?? 0);

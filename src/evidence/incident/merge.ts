@@ -128,8 +128,7 @@ const BEFORE = 64;
 /** Shorter ones are alike by chance. */
 const SHORTEST = 8;
 /** Of the pairs of letters of both, this part is in both: two readings of a line, not two lines. */
-const ALIKE = 0.5;
-const VERY_ALIKE = 0.7;
+const ALIKE = 0.7;
 
 /** Finds partners for what is left between lines that are equal: the same line, cut or damaged in one of the texts. */
 function pairUnequal(into: readonly MergedLine[], lines: readonly SourceLine[], partner: Int32Array): void {
@@ -164,8 +163,11 @@ function pairStretch(into: readonly MergedLine[], lines: readonly SourceLine[], 
     else byTime.set(micros(time), { at: [i], next: 0 });
   }
   let next = aFrom;
+  /** Time behind which a line without one stands. */
+  let behind = bFrom === 0 ? undefined : into[partner[bFrom - 1]!]!.at;
   for (let j = bFrom; j < bTo; j++) {
     const line = lines[j]!;
+    behind = line.time ?? behind;
     const places: number[] = [];
     const near: number[] = [aFrom + (j - bFrom), aTo - (bTo - j)];
     for (let i = next; i < Math.min(next + NEAR, aTo); i++) near.push(i);
@@ -178,7 +180,12 @@ function pairStretch(into: readonly MergedLine[], lines: readonly SourceLine[], 
     } else places.push(...near);
     // A ring begins in the middle of a line, which others have before what follows it.
     if (j === 0 && line.time === undefined) for (let i = aTo - 1; i >= Math.max(aFrom, aTo - BEFORE); i--) places.push(i);
-    const found = places.find((i) => i >= next && i < aTo && isSameLine(into[i]!, line, j === 0 || i === 0));
+    const found = places.find((i) => {
+      if (i < next || i >= aTo) return false;
+      // Before the clock runs the time says nothing: its place must.
+      const placed = line.time !== 0 || i - aFrom === j - bFrom || aTo - i === bTo - j;
+      return isSameLine(into[i]!, line, { first: j === 0 || i === 0, behind, placed });
+    });
     if (found === undefined) continue;
     partner[j] = found;
     next = found + 1;
@@ -205,16 +212,25 @@ function isOutOfOrder(lines: readonly { readonly time?: number | undefined }[], 
   return time !== undefined && ((before !== undefined && time < before) || (after !== undefined && time > after));
 }
 
-/** Whether both may be the same line. `first`: one of them is the first of its text, where a ring begins in the middle of a line. */
-function isSameLine(a: MergedLine, b: SourceLine, first: boolean): boolean {
+/**
+ * Whether both may be the same line. `first`: one of them is the first of its text, where a ring begins in the middle of a line;
+ * `behind`: the time of the line that the second stands behind; `placed`: where they stand speaks for it.
+ */
+function isSameLine(
+  a: MergedLine,
+  b: SourceLine,
+  { first, behind, placed }: { readonly first: boolean; readonly behind: number | undefined; readonly placed: boolean },
+): boolean {
   if (a.time !== undefined && b.time !== undefined) {
     if (micros(a.time) !== micros(b.time)) return a.text === b.text;
-    return isCut(a.text, b.text) || likeness(a.text, b.text) >= ALIKE;
+    return placed && (isCut(a.text, b.text) || likeness(a.text, b.text) >= ALIKE);
   }
   const [short, long] = a.text.length <= b.text.length ? [a, b] : [b, a];
   if (a.time === undefined && b.time === undefined) {
-    return short.text.length >= SHORTEST && (isCut(a.text, b.text) || likeness(a.text, b.text) >= VERY_ALIKE);
+    return short.text.length >= SHORTEST && (isCut(a.text, b.text) || likeness(a.text, b.text) >= ALIKE);
   }
+  // Of a record of several lines, dmesg and drgn give the first one the time, consoles all.
+  if (a.text === b.text && behind !== undefined && micros(a.at) === micros(behind)) return true;
   // One has lost its time: what is left of its head may stand before the text, or the beginning of the text is lost, too.
   const [timed, bare] = a.time === undefined ? [b, a] : [a, b];
   if (timed === short) return timed.text.length >= SHORTEST && bare.text.endsWith(timed.text) && bare.text.includes("]");

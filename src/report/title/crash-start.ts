@@ -28,6 +28,8 @@ export interface CrashStart {
   readonly boot: number;
   /** The banner of its boot, without the head; undefined where the log begins later. */
   readonly banner: string | undefined;
+  /** It is of a kernel that was to save another's memory. */
+  readonly capture: boolean;
 }
 
 /** How many lines a header may take where a task's name has line feeds in it. */
@@ -97,16 +99,18 @@ export function* crashStarts(log: LogLines): Generator<CrashStart> {
   let pending: Candidate | undefined;
   let boot = 0;
   let banner: string | undefined;
+  let capture = false;
   let place = log.find(LOG_START, ANY_HEADER);
   while (place !== undefined) {
     log.hold(pending?.place ?? place);
-    const candidate = candidateAt(log, place, boot, banner);
+    const candidate = candidateAt(log, place, { boot, banner, capture });
     if (candidate === undefined) {
       const words = bootBanner(lineAt(log, place));
       if (words !== undefined) {
         crashSinceBoot = false;
         boot += banner === undefined && !log.spokeBefore(place) ? 0 : 1;
         banner = words;
+        capture = isCaptureKernel(log, place);
       }
     } else {
       if (pending !== undefined) {
@@ -219,7 +223,21 @@ function lineAt(log: LogLines, place: LinePlace): ConsoleLine {
   return parseConsoleLine(cleanLine(log.read(place)));
 }
 
-function candidateAt(log: LogLines, place: LinePlace, boot: number, banner: string | undefined): Candidate | undefined {
+/** The command line follows the first words within so many lines: at once on x86, behind the memory's on arm64. */
+const COMMAND_LINE_WITHIN = 64;
+
+/** Whether the kernel whose first words are at `place` was told where another's memory is. */
+function isCaptureKernel(log: LogLines, place: LinePlace): boolean {
+  let next = log.next(place);
+  for (let i = 0; next !== undefined && i < COMMAND_LINE_WITHIN; i++, next = log.next(next)) {
+    const line = log.read(next);
+    if (line.includes(BOOT_BANNER)) return false;
+    if (line.includes("ommand line: ")) return line.includes(" elfcorehdr=");
+  }
+  return false;
+}
+
+function candidateAt(log: LogLines, place: LinePlace, of: Pick<CrashStart, "boot" | "banner" | "capture">): Candidate | undefined {
   const raw = cleanLine(log.read(place));
   const line = parseConsoleLine(raw);
   const known = headerGroup(raw);
@@ -241,10 +259,10 @@ function candidateAt(log: LogLines, place: LinePlace, boot: number, banner: stri
     return false;
   });
   if (known === undefined) {
-    return fits ? { place, group, line, standing: "last-resort", boot, banner } : undefined;
+    return fits ? { place, group, line, standing: "last-resort", ...of } : undefined;
   }
   const standing = !fits ? "words" : group.program === true ? "program" : "rule";
-  return { place, group, line, standing, boot, banner };
+  return { place, group, line, standing, ...of };
 }
 
 function textsFrom(log: LogLines, from: LinePlace, count: number): string[] {

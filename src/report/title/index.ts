@@ -85,6 +85,8 @@ export interface LoggedCrash {
   readonly boot: number;
   /** The kernel's words on its version at that boot, where the log has them. */
   readonly banner: string | undefined;
+  /** It is of a kernel that was to save another's memory, by its command line. */
+  readonly capture: boolean;
   /** Its lines as they are in the log, no more than asked for. */
   readonly lines: readonly string[];
 }
@@ -192,6 +194,7 @@ function nameCrash(log: LogLines, start: CrashStart, context: number, limit?: nu
     offset: start.place.from,
     boot: start.boot,
     banner: start.banner === undefined ? undefined : own(start.banner),
+    capture: start.capture,
     lines: linesFrom(log, start.place, Math.min(context, report.endLine - start.place.line + 1)),
   };
   return { logged, scanned: report.scanned };
