@@ -1,4 +1,13 @@
-import { type Outcome, predictAll, type Prediction, type Settings, type WayToDie, waysToDie } from "../panic/index.ts";
+import {
+  type Outcome,
+  predictAll,
+  type Prediction,
+  type Settings,
+  type VariantName,
+  variantOf,
+  type WayToDie,
+  waysToDie,
+} from "../panic/index.ts";
 import { bootWords, install, rebuild, reload, reserve, setSysctl } from "./command.ts";
 import { MIB } from "./amount.ts";
 import type { HostFacts } from "./facts.ts";
@@ -29,6 +38,8 @@ export interface Row {
 /** What would be left of each way to die. */
 export interface Matrix {
   readonly settings: Settings;
+  /** Kernel of the model that comes nearest to this host's. */
+  readonly variant: VariantName;
   readonly kinds: readonly string[];
   readonly rows: readonly Row[];
 }
@@ -47,10 +58,11 @@ const WORTH: Readonly<Record<Outcome, number>> = { "not-configured": 0, lost: 0,
  */
 export function evidenceMatrix(facts: HostFacts, findings: readonly Finding[]): Matrix {
   const settings = settingsOf(facts, findings);
-  const now = predictAll(settings);
+  const variant = variantOf(facts.system.release?.value ?? "");
+  const now = predictAll(settings, variant);
   const tried = candidates(facts).flatMap(({ change, apply }) => {
     const changed = apply(settings);
-    return changed === undefined ? [] : [{ change, after: predictAll(changed) }];
+    return changed === undefined ? [] : [{ change, after: predictAll(changed, variant) }];
   });
   const ways = Object.keys(waysToDie) as WayToDie[];
   const fixOf = (way: WayToDie, cell: Prediction): Change | null => {
@@ -69,6 +81,7 @@ export function evidenceMatrix(facts: HostFacts, findings: readonly Finding[]): 
   };
   return {
     settings,
+    variant,
     kinds: now[ways[0]!].map((cell) => cell.kind),
     rows: ways.map((way) => ({ way, about: waysToDie[way], cells: now[way].map((cell) => ({ ...cell, fix: fixOf(way, cell) })) })),
   };

@@ -25,4 +25,4 @@ export {
 } from "./settings.ts";
 export { drawFlow } from "./svg.ts";
 export { formatFinding, formatSchedule } from "./trace.ts";
-export { variants } from "./variant/index.ts";
+export { variantOf, variants } from "./variant/index.ts";

@@ -8,7 +8,7 @@ import { predict, predictAll, waysToDie } from "./predict.ts";
 import { defaultSettings, describeSettings, type Settings } from "./settings.ts";
 import { drawFlow } from "./svg.ts";
 import { formatFinding } from "./trace.ts";
-import { variants } from "./variant/index.ts";
+import { variantOf, variants } from "./variant/index.ts";
 
 /** Compares with a file of test/panic/golden. */
 async function expectGolden(name: string, text: string): Promise<void> {
@@ -376,3 +376,11 @@ function fileName(variant: Variant, settings: Settings): string {
     ...(settings.backends.length === 0 ? ["none"] : []),
   ].join("-");
 }
+
+test.each([
+  ["5.10.0-46-cloud-amd64", "v6.1"],
+  ["6.12.117+deb13-cloud-amd64", "v6.1"],
+  ["7.2.13+deb14-cloud-amd64", "newest"],
+])("%s is nearest to %s", (release, variant) => {
+  expect(variantOf(release)).toBe(variant);
+});

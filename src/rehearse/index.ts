@@ -14,5 +14,5 @@ export type {
   Verdict,
 } from "./model.ts";
 export { rehearse, type RehearsalPlan } from "./rehearse.ts";
-export { applySetting, goodSettings, machineSettings, type MachineSettings, settableNames, variantOf } from "./settings.ts";
+export { applySetting, goodSettings, machineSettings, type MachineSettings, settableNames } from "./settings.ts";
 export { type ModelWay, type RehearsalWay, type WayName, wayNames, wayOf, ways } from "./way.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { defaultSettings, type Settings } from "../panic/index.ts";
 import { firstCommandLine, firstInit } from "./guest.ts";
-import { applySetting, goodSettings, machineSettings, settableNames, variantOf } from "./settings.ts";
+import { applySetting, goodSettings, machineSettings, settableNames } from "./settings.ts";
 import { wayOf } from "./way.ts";
 
 describe("machineSettings", () => {
@@ -62,14 +62,6 @@ describe("applySetting", () => {
   test.each(["kdump", "kdump=yes", "kernel.hardlockup_panic=1", "toString=1", "=1", "kdump=1;reboot", ""])("refuses '%s'", (text) => {
     expect(() => applySetting(goodSettings, text)).toThrow(/cannot be set; NAME=NUMBER/);
   });
-});
-
-test.each([
-  ["5.10.0-46-cloud-amd64", "v6.1"],
-  ["6.12.117+deb13-cloud-amd64", "v6.1"],
-  ["7.2.13+deb14-cloud-amd64", "newest"],
-])("%s is nearest to %s", (release, variant) => {
-  expect(variantOf(release)).toBe(variant);
 });
 
 describe("the guest is told what the model is", () => {

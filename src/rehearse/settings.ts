@@ -1,6 +1,6 @@
 /** Settings of a host as a virtual machine can have them, and what of a host it cannot show. */
 import { DumpError } from "../bytes/index.ts";
-import type { Settings, VariantName } from "../panic/index.ts";
+import type { Settings } from "../panic/index.ts";
 import type { NotShown } from "./model.ts";
 
 /** kdump, ramoops, and everything that can panic does: what is rehearsed where no host is looked at. */
@@ -98,10 +98,4 @@ export function machineSettings(wanted: Settings, pstoreConsole: boolean): Machi
       ...(wanted.forceCpu ? [{ what: "panic_force_cpu", why: "it is not set up here" }] : []),
     ],
   };
-}
-
-/** The model's kernel that comes nearest to a release: panic_force_cpu, by which the newest differs, came with 7.0. */
-export function variantOf(release: string): VariantName {
-  const major = Number(/^\d+/.exec(release)?.[0] ?? NaN);
-  return major < 7 ? "v6.1" : "newest";
 }

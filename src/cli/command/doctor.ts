@@ -139,6 +139,7 @@ function printJson({ out }: Context, root: Root, facts: HostFacts, findings: rea
     worst: findings[0]?.severity ?? null,
     findings,
     settings: matrix.settings,
+    variant: matrix.variant,
     matrix: matrix.rows.map(({ way, about, cells }) => ({ way, about, cells })),
   };
   out.write(`${JSON.stringify(value)}\n`);

@@ -14,7 +14,7 @@ import {
   LabError,
   type LabKernel,
 } from "../../lab/index.ts";
-import { describeSettings, type Settings } from "../../panic/index.ts";
+import { describeSettings, type Settings, variantOf } from "../../panic/index.ts";
 import {
   applySetting,
   goodSettings,
@@ -24,7 +24,6 @@ import {
   type RehearsedWay,
   type Rehearsal,
   rehearse,
-  variantOf,
   type WayName,
   wayNames,
   ways,
