@@ -23,8 +23,13 @@ export function summarise(report: Report): string {
     panic.cpu === null ? "" : `, on CPU ${panic.cpu}`,
   ].join("");
   const verb = isFatal(report) ? "crashed" : "reported a problem";
+  const failure = report.capture?.outcome === "failed" ? report.capture.reason : null;
   const saving =
-    report.capture?.outcome === "failed" && report.capture.reason !== null ? ` Its memory was not saved: "${report.capture.reason}".` : "";
+    failure === null
+      ? ""
+      : report.dump === null
+        ? ` Its memory was not saved: "${failure}".`
+        : ` The capture kernel says that it could not save the memory, "${failure}"; there is a dump all the same.`;
   return `${who} ${verb}${when}: ${what}${where}.${saving}`;
 }
 

@@ -214,7 +214,9 @@ describe("texts of one crash in the forms of collectors", () => {
       reason: "makedumpfile: No space left on device",
       kernel: "6.1.0-56-cloud-amd64",
     });
-    expect(all.report.summary).toContain('Its memory was not saved: "makedumpfile: No space left on device".');
+    expect(all.report.summary).toContain(
+      'could not save the memory, "makedumpfile: No space left on device"; there is a dump all the same.',
+    );
   });
 
   test("a capture kernel that panics itself saved nothing", async () => {
