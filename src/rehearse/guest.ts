@@ -85,7 +85,11 @@ sleep 600
 const loadRamoops = `if [ -f ${RAMOOPS_MODULE} ]; then insmod ${RAMOOPS_MODULE} ${RAMOOPS_WORDS.join(" ")}; fi
 dmesg | grep -q "Registered ramoops as persistent store backend" || fail "ramoops is not there"`;
 
-const loadCaptureKernel = `kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="console=ttyS0 nr_cpus=1 panic=1 irqpoll reset_devices memmap=0x${REGION_SIZES.memSize.toString(16)}\\$0x${REGION_ADDRESS.toString(16)}"
+/**
+ * `root=` is there because distributions' capture kernels have one, and it decides how large an initramfs may be: with it the root file
+ * system is a ramfs, without it a tmpfs of half of the memory (linux:init/do_mounts.c:init_rootfs). It is never mounted.
+ */
+const loadCaptureKernel = `kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="console=ttyS0 root=none nr_cpus=1 panic=1 irqpoll reset_devices memmap=0x${REGION_SIZES.memSize.toString(16)}\\$0x${REGION_ADDRESS.toString(16)}"
 [ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] || fail "the capture kernel was not loaded"
 say "crash kernel $(grep -m 1 'Crash kernel' /proc/iomem | tr -d ' ')"`;
 

@@ -58,6 +58,8 @@ const MIB = 1024 * 1024;
 const GLANCE_MS = 200;
 /** So long without a word after its death, a machine stands still: no step of the way takes half as long. */
 const QUIET_MS = 20_000;
+/** And so much longer for each MiB that the capture kernel carries: it is summed up and unpacked in silence. */
+const QUIET_PER_MIB_MS = 500;
 /** The same before: hung tasks and lockups are noticed in silence. */
 const PATIENCE_MS = 60_000;
 /** For all of it. A machine is done in a third of that. */
@@ -103,7 +105,13 @@ export async function runScenario(
     });
     let followed: { stages: RehearsedStage[]; end: MachineEnd; seconds: number };
     try {
-      followed = await follow(machine, way, (act) => doAct(act, machine, setup, ram, capture), onStage);
+      followed = await follow(
+        machine,
+        way,
+        QUIET_MS + (capture.length / MIB) * QUIET_PER_MIB_MS,
+        (act) => doAct(act, machine, setup, ram, capture),
+        onStage,
+      );
     } finally {
       await writeFile(join(folder, "console.log"), machine.console, "latin1");
     }
@@ -129,6 +137,7 @@ export async function runScenario(
 async function follow(
   machine: Machine,
   way: RehearsalWay,
+  quietMs: number,
   act: (act: HostAct) => Promise<void>,
   onStage: (stage: RehearsedStage) => void,
 ): Promise<{ stages: RehearsedStage[]; end: MachineEnd; seconds: number }> {
@@ -168,7 +177,7 @@ async function follow(
       }
     }
     const failure = lines.failed.exec(text)?.[1];
-    if (failure !== undefined) throw new LabError("GUEST", `the guest says: ${failure}`);
+    if (failure !== undefined) throw new LabError("GUEST", `the guest says: ${failure}; ${tail(machine)}`);
     if (over !== undefined) {
       if (over.error !== undefined) throw over.error;
       if (!reached("ready to die")) throw new LabError("GUEST", `the machine ended before its time; ${tail(machine)}`);
@@ -184,7 +193,7 @@ async function follow(
       return end;
     }
     const quiet = elapsedMs - spokeAt;
-    if (quiet > (reached("died") ? QUIET_MS : PATIENCE_MS)) {
+    if (quiet > (reached("died") ? quietMs : PATIENCE_MS)) {
       if (!reached("ready to die")) throw new LabError("TIMEOUT", `the guest does not come up; ${tail(machine)}`);
       const end = done("stood still");
       await machine.kill();
@@ -207,10 +216,7 @@ async function doAct(act: HostAct, machine: Machine, setup: MachineSetup, ram: s
       if (range !== null) await corruptImage(ram, [Number.parseInt(range[1]!, 16), Number.parseInt(range[2]!, 16)], capture);
       else if (setup.settings.crashImage !== "absent") throw new LabError("GUEST", "the guest does not say where its capture kernel is");
       await machine.sendSysrq("c");
-      return;
     }
-    case "sysrq":
-      await machine.sendSysrq("c");
   }
 }
 
