@@ -58,8 +58,9 @@ const holder = `
   import { FdSink, Output } from ${JSON.stringify(new URL("../../src/cli/terminal.ts", import.meta.url).href)};
   const out = new Output(new FdSink(1)), err = new Output(new FdSink(2), { lossy: true });
   const load = async () => ({ run: async ({ cleanUps, out }) => {
-    writeFileSync(process.env.VICTIM, "");
+    // First: the file is what others wait for before they send the signal.
     cleanUps.add(() => rmSync(process.env.VICTIM));
+    writeFileSync(process.env.VICTIM, "");
     out.line("ready");
     out.flush();
     if (process.env.LEAVE === "1") process.exit(7);
