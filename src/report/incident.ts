@@ -15,8 +15,10 @@ import {
   type LogFile,
   NO_FACTS,
   outcomeOf,
+  PROGRAM,
   type RecordText,
   recordTextsOf,
+  timeOfRecord,
 } from "../evidence/index.ts";
 import type { Kernel, KernelLog } from "../kernel/index.ts";
 import type {
@@ -104,7 +106,7 @@ function textOfMemory(
   logs: readonly LogFile[],
 ): IncidentText {
   const { lines, skipped } = linesOfLog(log);
-  const last = lines.findLast(({ time }) => time !== undefined)?.time ?? facts.uptimeSeconds ?? undefined;
+  const last = timeOfRecord(log.records.at(-1)) ?? facts.uptimeSeconds ?? undefined;
   const crashed = facts.crashTime === null ? Number.NaN : Date.parse(facts.crashTime) / 1000;
   const started = last === undefined || Number.isNaN(crashed) ? undefined : crashed - last;
   // Only the journal and our recorder know boot ids: a page less to read where neither is there.
@@ -169,7 +171,8 @@ function textOfFile(file: LogFile, several: boolean): { readonly text: IncidentT
 }
 
 function textOfRecord({ source, text, type, kept, capture, release, boot, time }: RecordText, storage: string): IncidentText {
-  const { lines, skipped } = linesOfText(text);
+  const { lines: found, skipped } = linesOfText(text);
+  const lines = [...found];
   const programs = type === "tty" || type === "pmsg";
   const last = lines.findLast((line) => line.time !== undefined)?.time;
   const started = type === "dmesg" && time > 0 && last !== undefined ? time - last : undefined;
@@ -236,7 +239,7 @@ export function incidentOf(
       sources: texts
         .map((text, i): IncidentSourceReport => {
           const parts = boots.flatMap((boot, at) => boot.parts.filter(({ source }) => source === i).map((part) => ({ at, part })));
-          const lines = parts.reduce((sum, { part }) => sum + part.lines.length, 0);
+          const lines = parts.reduce((sum, { part }) => sum + part.count, 0);
           return {
             kind: text.kind,
             source: text.name,
@@ -251,10 +254,10 @@ export function incidentOf(
       conflicts,
       conflictsLeft,
       others: [
-        ...others.slice(0, MAX_OTHERS).map(({ source, lines, facts, why }): OtherBootReport => ({
+        ...others.slice(0, MAX_OTHERS).map(({ source, firstLine, lastLine, facts, why }): OtherBootReport => ({
           source: texts[source]!.name,
-          firstLine: lines[0]?.number ?? null,
-          lastLine: lines.at(-1)?.number ?? null,
+          firstLine,
+          lastLine,
           release: facts.release ?? null,
           bootId: facts.bootId ?? null,
           started: isoOf(facts.started),
@@ -311,8 +314,6 @@ function isoOf(seconds: BootFacts["started"]): string | null {
   return new Date(Math.round(seconds) * 1000).toISOString().replace(".000Z", "Z");
 }
 
-/** A kernel's message that a program of the capture kernel wrote through /dev/kmsg. */
-const PROGRAM = /^(?:kdump|dracut|systemd|makedumpfile|vmcore|crash|init)[\w.@-]*(?:\[\d+\])?: /;
 const MAX_TTY = 64 * 1024;
 
 /** How saving the dump went, as records tell or, where those do not, the other texts of the capture kernel. */

@@ -56,7 +56,9 @@ const MAX_PARTS = 400;
  * Never throws. Time is linear in the number of lines times the number of boots in all texts; lines are shared with the texts.
  */
 export function buildIncident(texts: readonly IncidentText[], anchor: IncidentAnchor): Incident {
-  const parts = texts.flatMap((text, source) => (text.kind === "program record" ? programPart(text, source) : bootsOf(text, source)));
+  const parts = texts.flatMap((text, source) =>
+    text.kind === "program record" ? programPart(text, source) : bootsOf(text, source, texts.length > 1),
+  );
   const left = new Set(parts.slice(0, MAX_PARTS));
   const start = anchorPart([...left], anchor);
   if (start === undefined) return { boots: [], texts, others: [], timeline: undefined };
@@ -66,7 +68,7 @@ export function buildIncident(texts: readonly IncidentText[], anchor: IncidentAn
   addPart(crashed, start);
   grow(crashed, left, why);
   // Memory whose log cannot be read is of the kernel that the only crash is of.
-  if (start.lines.length === 0 && crashed.parts.length === 1) adopt(crashed, left, why);
+  if (start.count === 0 && crashed.parts.length === 1) adopt(crashed, left, why);
   const captureStart = start.facts.capture === true ? undefined : captureOf(crashed, left);
   const capture = captureStart && newGroup();
   if (capture && captureStart) {
@@ -85,7 +87,7 @@ export function buildIncident(texts: readonly IncidentText[], anchor: IncidentAn
     last: group.last,
     parts: group.parts.map((part) => ({ ...part, why: why.get(part)! })),
   }));
-  const told = new Set(groups.flatMap(({ parts: own }) => own.filter(({ lines }) => lines.length > 0).map(({ source }) => source)));
+  const told = new Set(groups.flatMap(({ parts: own }) => own.filter(({ count }) => count > 0).map(({ source }) => source)));
   return {
     boots,
     texts,
@@ -97,12 +99,29 @@ export function buildIncident(texts: readonly IncidentText[], anchor: IncidentAn
 
 /** What programs wrote has no boots of its own: nothing but its record tells. */
 function programPart({ lines, facts }: IncidentText, source: number): BootPart[] {
-  return lines.length === 0 ? [] : [{ source, boot: 0, lines, facts, first: undefined, last: undefined, crashed: false, whole: false }];
+  const all = [...lines];
+  if (all.length === 0) return [];
+  return [
+    {
+      source,
+      boot: 0,
+      lines: all,
+      count: all.length,
+      firstLine: all[0]!.number,
+      lastLine: all.at(-1)!.number,
+      kernel: false,
+      facts,
+      first: undefined,
+      last: undefined,
+      crashed: false,
+      whole: false,
+    },
+  ];
 }
 
 function anchorPart(parts: readonly BootPart[], { text, line }: IncidentAnchor): BootPart | undefined {
   const own = parts.filter(({ source }) => source === text);
-  const holding = line === undefined ? undefined : own.find(({ lines }) => line >= lines[0]!.number && line <= lines.at(-1)!.number);
+  const holding = line === undefined ? undefined : own.find(({ firstLine, lastLine }) => line >= firstLine && line <= lastLine);
   const notCapture = own.filter(({ facts }) => facts.capture !== true);
   return holding ?? notCapture.findLast(({ crashed }) => crashed) ?? notCapture.at(-1) ?? own.at(-1);
 }
@@ -138,7 +157,7 @@ function adopt(group: BootGroup, left: Set<BootPart>, why: Map<BootPart, string>
 /** The capture kernel's part that comes next in a text that has the crash; else one that no other crash may claim. */
 function captureOf(crashed: BootGroup, left: ReadonlySet<BootPart>): BootPart | undefined {
   // What programs wrote finds its place by the kernel's own text, where there is that.
-  const rank = ({ lines, whole }: BootPart): number => (whole ? 2 : 0) + (lines.some(({ kernel }) => kernel) ? 1 : 0);
+  const rank = ({ kernel, whole }: BootPart): number => (whole ? 2 : 0) + (kernel ? 1 : 0);
   const candidates = [...left].filter(({ facts }) => facts.capture === true).sort((a, b) => rank(a) - rank(b));
   const next = candidates.find((part) => follows(crashed, part));
   if (next) return next;
@@ -188,7 +207,7 @@ function othersOf(
   const [crashed, capture] = groups;
   return parts
     .filter((part, i) => left.has(part) || i >= MAX_PARTS)
-    .filter((part) => part.lines.some(({ kernel }) => kernel) || part.whole || texts[part.source]!.kind !== "log file")
+    .filter((part) => part.kernel || part.whole || texts[part.source]!.kind !== "log file")
     .map((part) => {
       const verdict = sameBoot(part.facts.capture === true && capture ? capture : crashed!, part);
       const last = [...groups].reverse().find((group) => group.parts.some(({ source }) => source === part.source));

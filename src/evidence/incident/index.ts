@@ -1,4 +1,4 @@
-export { type BootPart, bootsOf, LAST_WORDS } from "./boots.ts";
+export { type BootPart, bootsOf, LAST_WORDS, PROGRAM } from "./boots.ts";
 export {
   buildIncident,
   type Incident,
@@ -9,4 +9,4 @@ export {
   type TimelineLine,
 } from "./incident.ts";
 export { type MergedLine, mergeLines, type MergeSource } from "./merge.ts";
-export { type BootFacts, type IncidentText, linesOfLog, linesOfText, NO_FACTS, type SourceLine } from "./text.ts";
+export { type BootFacts, type IncidentText, linesOfLog, linesOfText, NO_FACTS, type SourceLine, timeOfRecord } from "./text.ts";

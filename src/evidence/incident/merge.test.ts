@@ -5,7 +5,7 @@ import { type MergedLine, mergeLines } from "./merge.ts";
 import { linesOfText, type SourceLine } from "./text.ts";
 
 function linesOf(text: string): readonly SourceLine[] {
-  return linesOfText(text).lines;
+  return [...linesOfText(text).lines];
 }
 
 /** Merges texts of one boot; the first is believed more. */

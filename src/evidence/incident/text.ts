@@ -1,7 +1,7 @@
 /*
  * The texts of an incident as lines: what the memory's log, log files and pstore's records have in common.
  */
-import type { KernelLog } from "../../kernel/index.ts";
+import type { KernelLog, LogRecord } from "../../kernel/index.ts";
 import { utf8 } from "../../bytes/index.ts";
 import { dissectLine, type JournalBoot, PRINTK_STAMP } from "../text/index.ts";
 
@@ -57,8 +57,8 @@ export interface IncidentText {
   readonly kind: "memory" | "log file" | "record" | "program record";
   /** The path; of a record its name and where it is. */
   readonly name: string;
-  /** Of a long text, the end. */
-  readonly lines: readonly SourceLine[];
+  /** Of a long text, the end. May be gone through once only. */
+  readonly lines: Iterable<SourceLine>;
   /** Lines before those, where the text is longer. */
   readonly skipped: number;
   /** What is known of the kernel that wrote all of it. */
@@ -72,8 +72,8 @@ export interface IncidentText {
 /** Of one text: a log of more lines is taken from its end. */
 export const MAX_LINES = 200_000;
 
-/** Lines of a text that is decoded already. `skipped`: lines before it, which are not given. */
-export function linesOfText(text: string, skipped = 0): { readonly lines: readonly SourceLine[]; readonly skipped: number } {
+/** Lines of a text that is decoded already, made as they are asked for. `skipped`: lines before it, which are not given. */
+export function linesOfText(text: string, skipped = 0): { readonly lines: Generator<SourceLine>; readonly skipped: number } {
   let from = text.length;
   if (text.endsWith("\n")) from--;
   let count = 0;
@@ -84,12 +84,20 @@ export function linesOfText(text: string, skipped = 0): { readonly lines: readon
   }
   let before = skipped;
   for (let at = from < 0 ? -1 : text.indexOf("\n"); at >= 0 && at <= from; at = text.indexOf("\n", at + 1)) before++;
-  if (text === "") return { lines: [], skipped };
-  const raws = text.slice(from + 1).split("\n");
-  if (text.endsWith("\n")) raws.pop();
+  return { lines: cutLines(text, from + 1, before + 1), skipped: before };
+}
+
+function* cutLines(text: string, from: number, first: number): Generator<SourceLine> {
   const lines: SourceLine[] = [];
-  for (const [i, raw] of raws.entries()) addLine(raw, before + i + 1, lines);
-  return { lines, skipped: before };
+  let number = first;
+  for (let at = from; at < text.length; number++) {
+    const feed = text.indexOf("\n", at);
+    const end = feed < 0 ? text.length : feed;
+    addLine(text.slice(at, end), number, lines);
+    yield* lines;
+    lines.length = 0;
+    at = end + 1;
+  }
 }
 
 /** Longer ones are a program's; what is beyond is not compared, nor shown. */
@@ -117,20 +125,33 @@ function plain(text: string): string {
   return whole.trimEnd();
 }
 
-/** Lines of the log in a dump, numbered as its text is. */
-export function linesOfLog(log: KernelLog): { readonly lines: readonly SourceLine[]; readonly skipped: number } {
-  const lines: SourceLine[] = [];
+/** Lines of the log in a dump, numbered as its text is; made as they are asked for. */
+export function linesOfLog(log: KernelLog): { readonly lines: Generator<SourceLine>; readonly skipped: number } {
+  let count = 0;
+  for (const { text } of log.records) for (let at = 0; at >= 0; at = text.indexOf("\n", at) + 1 || -1) count++;
+  const skipped = Math.max(0, count - MAX_LINES);
+  return { lines: logLines(log, skipped), skipped };
+}
+
+function* logLines(log: KernelLog, skipped: number): Generator<SourceLine> {
   let number = 0;
   for (const record of log.records) {
-    const time = record.timeNs === undefined ? undefined : Number(record.timeNs / 1000n) / 1e6;
+    const time = timeOfRecord(record);
     const caller =
       record.caller === undefined ? undefined : record.caller & 0x8000_0000 ? `C${record.caller & 0x7fff_ffff}` : `T${record.caller}`;
     for (const part of utf8(record.text).split("\n")) {
       number++;
-      if (time === undefined) addLine(part, number, lines);
-      else lines.push({ number, time, text: plain(part.slice(0, MAX_TEXT)), caller, level: record.level & 7, kernel: true });
+      if (number <= skipped) continue;
+      if (time === undefined) {
+        const lines: SourceLine[] = [];
+        addLine(part, number, lines);
+        yield* lines;
+      } else yield { number, time, text: plain(part.slice(0, MAX_TEXT)), caller, level: record.level & 7, kernel: true };
     }
   }
-  const skipped = Math.max(0, lines.length - MAX_LINES);
-  return { lines: skipped === 0 ? lines : lines.slice(skipped), skipped };
+}
+
+/** Seconds since boot, as printk prints them; undefined where the log keeps no times. */
+export function timeOfRecord(record: LogRecord | undefined): number | undefined {
+  return record?.timeNs === undefined ? undefined : Number(record.timeNs / 1000n) / 1e6;
 }
