@@ -1,5 +1,5 @@
 import { type BootPart, bootsOf } from "./boots.ts";
-import { addPart, type BootGroup, newGroup, sameBoot } from "./join.ts";
+import { addPart, type BootGroup, forgetLines, newGroup, sameBoot } from "./join.ts";
 import { type MergedLine, mergeLines } from "./merge.ts";
 import type { BootFacts, IncidentText } from "./text.ts";
 
@@ -87,11 +87,13 @@ export function buildIncident(texts: readonly IncidentText[], anchor: IncidentAn
     last: group.last,
     parts: group.parts.map((part) => ({ ...part, why: why.get(part)! })),
   }));
+  const others = othersOf(parts, left, groups, texts);
+  for (const group of groups) forgetLines(group);
   const told = new Set(groups.flatMap(({ parts: own }) => own.filter(({ count }) => count > 0).map(({ source }) => source)));
   return {
     boots,
     texts,
-    others: othersOf(parts, left, groups, texts),
+    others,
     timeline:
       told.size < 2 ? undefined : groups.flatMap((group, boot) => timelineOf(group, texts).map((line) => Object.assign(line, { boot }))),
   };
