@@ -70,7 +70,7 @@ export function joinIncident({ evidence, memory, crashLine }: IncidentInput): Jo
   const texts: IncidentText[] = [];
   const records = evidence.pstore.flatMap((storage) => recordTextsOf(storage).map((record) => textOfRecord(record, storage.source)));
   const several = (memory ? 1 : 0) + evidence.logs.length + records.length > 1;
-  if (memory) texts.push(textOfMemory(memory, records, evidence.logs));
+  if (memory) texts.push(textOfMemory(memory));
   let room = MAX_TEXT;
   const unread: string[] = [];
   // The log that was chosen first: there must be room for that.
@@ -92,6 +92,9 @@ export function joinIncident({ evidence, memory, crashLine }: IncidentInput): Jo
     if (texts.length >= MAX_TEXTS) unread.push(record.name);
     else texts.push(record);
   }
+  // Only the journal and our recorder know boot ids: symbols are searched for no other's sake.
+  const ids = texts.some(({ facts, journal }) => facts.bootId !== undefined || journal.some(({ bootId }) => bootId !== undefined));
+  if (memory && ids) texts[0] = { ...texts[0]!, facts: { ...texts[0]!.facts, bootId: bootIdOf(memory.kernel) } };
   const about = memory ? 0 : texts.findIndex(({ name }) => name === log?.path);
   const incident = buildIncident(texts, {
     text: Math.max(0, about),
@@ -100,17 +103,11 @@ export function joinIncident({ evidence, memory, crashLine }: IncidentInput): Jo
   return { incident, unread };
 }
 
-function textOfMemory(
-  { kernel, log, facts }: NonNullable<IncidentInput["memory"]>,
-  records: readonly IncidentText[],
-  logs: readonly LogFile[],
-): IncidentText {
+function textOfMemory({ log, facts }: NonNullable<IncidentInput["memory"]>): IncidentText {
   const { lines, skipped } = linesOfLog(log);
   const last = timeOfRecord(log.records.at(-1)) ?? facts.uptimeSeconds ?? undefined;
   const crashed = facts.crashTime === null ? Number.NaN : Date.parse(facts.crashTime) / 1000;
   const started = last === undefined || Number.isNaN(crashed) ? undefined : crashed - last;
-  // Only the journal and our recorder know boot ids: a page less to read where neither is there.
-  const wanted = logs.length > 0 || records.some(({ facts: own }) => own.bootId !== undefined);
   return {
     kind: "memory",
     name: `memory (${log.format})`,
@@ -121,7 +118,6 @@ function textOfMemory(
       release: facts.release ?? undefined,
       build: facts.version ?? undefined,
       buildId: facts.buildId ?? undefined,
-      bootId: wanted ? bootIdOf(kernel) : undefined,
       capture: false,
       started,
       startedBy: started === undefined ? undefined : "time of the crash less that of the last line",
@@ -243,7 +239,7 @@ export function incidentOf(
           return {
             kind: text.kind,
             source: text.name,
-            boots: parts.map(({ at }) => at),
+            boots: [...new Set(parts.map(({ at }) => at))],
             joined: parts[0]?.part.why ?? "",
             lines: timeline ? counts[i]!.lines : lines,
             only: timeline ? counts[i]!.only : lines,

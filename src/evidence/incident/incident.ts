@@ -67,8 +67,6 @@ export function buildIncident(texts: readonly IncidentText[], anchor: IncidentAn
   const crashed = newGroup();
   addPart(crashed, start);
   grow(crashed, left, why);
-  // Memory whose log cannot be read is of the kernel that the only crash is of.
-  if (start.count === 0 && crashed.parts.length === 1) adopt(crashed, left, why);
   const captureStart = start.facts.capture === true ? undefined : captureOf(crashed, left);
   const capture = captureStart && newGroup();
   if (capture && captureStart) {
@@ -147,15 +145,6 @@ function grow(group: BootGroup, left: Set<BootPart>, why: Map<BootPart, string>)
   }
 }
 
-function adopt(group: BootGroup, left: Set<BootPart>, why: Map<BootPart, string>): void {
-  const candidates = [...left].filter((part) => part.crashed && part.facts.capture !== true && sameBoot(group, part).same !== false);
-  if (candidates.length !== 1) return;
-  left.delete(candidates[0]!);
-  why.set(candidates[0]!, "the only crash beside the dump");
-  addPart(group, candidates[0]!);
-  grow(group, left, why);
-}
-
 /** The capture kernel's part that comes next in a text that has the crash; else one that no other crash may claim. */
 function captureOf(crashed: BootGroup, left: ReadonlySet<BootPart>): BootPart | undefined {
   // What programs wrote finds its place by the kernel's own text, where there is that.
@@ -220,8 +209,16 @@ function othersOf(
 
 /** The lines of a boot, each once. Memory's come first, then the fullest text. */
 function timelineOf(group: BootGroup, texts: readonly IncidentText[]): MergedLine[] {
-  const rank = ({ source }: BootPart): number => (texts[source]!.kind === "memory" ? 0 : texts[source]!.kind === "program record" ? 2 : 1);
-  const ordered = group.parts.toSorted((a, b) => rank(a) - rank(b) || b.lines.length - a.lines.length);
+  const rank = ({ source }: { readonly source: number }): number =>
+    texts[source]!.kind === "memory" ? 0 : texts[source]!.kind === "program record" ? 2 : 1;
+  // Where a boot id holds a text's parts together, its lines are one row.
+  const rows = Map.groupBy(
+    group.parts.toSorted((a, b) => a.boot - b.boot),
+    ({ source }) => source,
+  );
+  const ordered = [...rows]
+    .map(([source, parts]) => ({ source, lines: parts.length === 1 ? parts[0]!.lines : parts.flatMap(({ lines }) => lines) }))
+    .sort((a, b) => rank(a) - rank(b) || b.lines.length - a.lines.length);
   let merged: MergedLine[] = [];
   for (const { source, lines } of ordered) merged = mergeLines(merged, { source, lines, trusted: texts[source]!.kind === "memory" });
   return merged;
