@@ -15,7 +15,9 @@ import {
   type LogFile,
   NO_FACTS,
   outcomeOf,
+  PART_HEADING,
   PROGRAM,
+  type PstoreStorage,
   type RecordText,
   recordTextsOf,
   timeOfRecord,
@@ -68,7 +70,7 @@ export interface JoinedIncident {
 export function joinIncident({ evidence, memory, crashLine }: IncidentInput): JoinedIncident {
   const { log } = evidence;
   const texts: IncidentText[] = [];
-  const records = evidence.pstore.flatMap((storage) => recordTextsOf(storage).map((record) => textOfRecord(record, storage.source)));
+  const records = evidence.pstore.flatMap((storage) => recordTextsOf(storage).map((record) => textOfRecord(record, storage)));
   const several = (memory ? 1 : 0) + evidence.logs.length + records.length > 1;
   if (memory) texts.push(textOfMemory(memory));
   let room = MAX_TEXT;
@@ -166,12 +168,15 @@ function textOfFile(file: LogFile, several: boolean): { readonly text: IncidentT
   }
 }
 
-function textOfRecord({ source, text, type, kept, capture, release, boot, time }: RecordText, storage: string): IncidentText {
+function textOfRecord({ source, text, type, kept, capture, release, boot, time }: RecordText, storage: PstoreStorage): IncidentText {
   const { lines: found, skipped } = linesOfText(text);
-  const lines = [...found];
+  // What pstore writes before a dump is no line of the log, and each dump has another.
+  const lines = [...found].filter((line, i) => i > 0 || !PART_HEADING.test(line.text));
   const programs = type === "tty" || type === "pmsg";
   const last = lines.findLast((line) => line.time !== undefined)?.time;
-  const started = type === "dmesg" && time > 0 && last !== undefined ? time - last : undefined;
+  // Of a file that was copied the time is that of the copy.
+  const timed = storage.address !== undefined || storage.backend === "efi" || storage.source.startsWith(PSTORE_MOUNT);
+  const started = timed && type === "dmesg" && time > 0 && last !== undefined ? time - last : undefined;
   return {
     kind: programs ? "program record" : "record",
     name: source,
@@ -186,10 +191,13 @@ function textOfRecord({ source, text, type, kept, capture, release, boot, time }
       started,
       startedBy: started === undefined ? undefined : "time of the record less that of its last line",
     },
-    storage: `${storage} ${kept}`,
+    storage: { source: storage.source, kept },
     journal: [],
   };
 }
+
+/** Where the kernel shows records, each with the time at which it was written. */
+const PSTORE_MOUNT = "/sys/fs/pstore";
 
 /** The incident and its timeline as the report has them. */
 export function incidentOf(
@@ -313,9 +321,13 @@ function isoOf(seconds: BootFacts["started"]): string | null {
 const MAX_TTY = 64 * 1024;
 
 /** How saving the dump went, as records tell or, where those do not, the other texts of the capture kernel. */
-export function captureOf({ story, dump }: Evidence, { boots, texts }: Incident): CaptureReport | null {
-  const told = story.capture;
+export function captureOf({ story, dump }: Evidence, { boots, texts, others }: Incident): CaptureReport | null {
   const boot = boots.find(({ role }) => role === "capture");
+  // Records may be of another crash's.
+  const own = new Set(boot?.parts.map(({ source }) => texts[source]!.name));
+  const strange = new Set(others.map(({ source }) => texts[source]!.name));
+  const records = [story.capture?.tty, story.capture?.console].filter((text) => text !== undefined);
+  const told = records.some(({ source }) => (boot ? own.has(source) : !strange.has(source))) ? story.capture : undefined;
   if (!told && !boot) return null;
   let outcome: CaptureReport["outcome"] = told?.outcome ?? "unknown";
   let reason = told?.reason?.line ?? null;
@@ -323,13 +335,13 @@ export function captureOf({ story, dump }: Evidence, { boots, texts }: Incident)
   let tty = told?.tty?.text ?? "";
   const parts = (boot?.parts ?? []).toSorted((a, b) => rankOf(texts[a.source]!) - rankOf(texts[b.source]!));
   for (const part of parts) {
-    const own = part.lines.filter(({ kernel, text }) => !kernel || PROGRAM.test(text));
+    const spoken = part.lines.filter(({ kernel, text }) => !kernel || PROGRAM.test(text));
     if (tty === "") {
-      const written = own.map(({ text }) => `${text}\n`).join("");
+      const written = spoken.map(({ text }) => `${text}\n`).join("");
       tty = written.length > MAX_TTY ? written.slice(written.indexOf("\n", written.length - MAX_TTY) + 1) : written;
     }
     if (outcome !== "unknown") continue;
-    const said = outcomeOf(own.map(({ text }) => text.trim()));
+    const said = outcomeOf(spoken.map(({ text }) => text.trim()));
     // A kernel that is gone itself saved nothing more.
     const end = said?.outcome === "saved" ? undefined : part.lines.find(({ kernel, text }) => kernel && PANIC.test(text));
     if (!said && !end) continue;

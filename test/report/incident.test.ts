@@ -279,6 +279,31 @@ describe("texts of one crash in the forms of collectors", () => {
   });
 });
 
+describe("records of a kernel that oopsed twice and panicked", () => {
+  test("are one boot; what pstore writes before a dump is no line", async () => {
+    const all = await joined(folder({ "region.bin": storage("pstore-ramoops-deflate-ecc") }));
+    checkWhole(all);
+    expect(all.incident.sources.map(({ kind, source, boots }) => [kind, source.split(" ")[0], ...boots])).toEqual([
+      ["record", "dmesg-ramoops-0", 0],
+      ["record", "dmesg-ramoops-1", 0],
+      ["record", "dmesg-ramoops-2", 0],
+      ["record", "console-ramoops-0", 0],
+      ["program record", "pmsg-ramoops-0", 0],
+      ["program record", "tty-ramoops-0", 0],
+    ]);
+    expect(all.incident.conflicts).toEqual([]);
+    expect(all.timeline.filter(({ text }) => text.endsWith("Part1"))).toEqual([]);
+    expect(all.incident.boots).toMatchObject([{ started: "2026-11-21T00:24:18Z" }]);
+  });
+
+  test("of another crash than the dump's tell nothing of its capture kernel", async () => {
+    const { report, incident } = await joined(folder({ "region.bin": storage("hung-task-after-capture") }, SAMPLE));
+    expect(report.capture).toBeNull();
+    expect(incident.boots).toHaveLength(1);
+    expect(incident.others.length).toBeGreaterThan(1);
+  });
+});
+
 test("a dump alone has one source and no timeline", async () => {
   const { report } = await joined(SAMPLE);
   expect(report.timeline).toBeNull();

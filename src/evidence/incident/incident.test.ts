@@ -111,18 +111,30 @@ describe("parts are joined", () => {
   });
 
   test("of programs' records, with the console of their storage", () => {
-    const storage = "region true";
+    const storage = { source: "region", kept: true };
     const incident = buildIncident(
       [
         textOf("memory", `${BANNER}${words(1)}${PANIC}`, { kind: "memory", facts: { ...NO_FACTS, capture: false } }),
         textOf("console", `${CAPTURE}${words(3)}`, { kind: "record", storage }),
         textOf("tty", "mount failed\n", { kind: "program record", storage }),
-        textOf("other tty", "hello\n", { kind: "program record", storage: "elsewhere true" }),
+        textOf("other tty", "hello\n", { kind: "program record", storage: { source: "elsewhere", kept: true } }),
       ],
       { text: 0, line: undefined },
     );
     expect(partsOf(incident)).toEqual([["0:0"], ["1:0", "2:0"]]);
     expect(incident.others.map(({ source }) => source)).toEqual([3]);
+  });
+
+  test("of a capture kernel, with the crash in its region, not with one that another dump is of", () => {
+    const storage = { source: "region", kept: true };
+    const texts = [
+      textOf("dmesg", `${words(1)}${PANIC}`, { kind: "record", storage }),
+      textOf("older dmesg", `${words(2)}${PANIC}`, { kind: "record", storage }),
+      textOf("console", `${CAPTURE}${words(3)}`, { kind: "record", storage }),
+    ];
+    expect(partsOf(buildIncident(texts, { text: 0, line: undefined }))).toEqual([["0:0"], ["2:0"]]);
+    const memory = textOf("memory", `${words(4)}${PANIC}`, { kind: "memory" });
+    expect(partsOf(buildIncident([...texts, memory], { text: 3, line: undefined }))).toEqual([["3:0"]]);
   });
 
   test("to nothing, where the text that it is about is empty", () => {
@@ -148,7 +160,7 @@ test("whatever the texts are, every part is in one place and every line of the i
   const text = fc.record({
     content: fc.array(line, { maxLength: 12 }).map((lines) => lines.join("")),
     kind: fc.constantFrom("memory", "log file", "record", "program record") as fc.Arbitrary<IncidentText["kind"]>,
-    storage: fc.constantFrom(undefined, "a", "b"),
+    storage: fc.constantFrom(undefined, { source: "a", kept: true }, { source: "a", kept: false }),
     capture: fc.constantFrom(undefined, true, false),
     bootId: fc.constantFrom(undefined, undefined, "0123", "89ab"),
     boots: fc.array(fc.nat(20), { maxLength: 3 }),

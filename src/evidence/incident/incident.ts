@@ -67,7 +67,7 @@ export function buildIncident(texts: readonly IncidentText[], anchor: IncidentAn
   const crashed = newGroup();
   addPart(crashed, start);
   grow(crashed, left, why);
-  const captureStart = start.facts.capture === true ? undefined : captureOf(crashed, left);
+  const captureStart = start.facts.capture === true ? undefined : captureOf(crashed, left, texts);
   const capture = captureStart && newGroup();
   if (capture && captureStart) {
     left.delete(captureStart);
@@ -146,7 +146,7 @@ function grow(group: BootGroup, left: Set<BootPart>, why: Map<BootPart, string>)
 }
 
 /** The capture kernel's part that comes next in a text that has the crash; else one that no other crash may claim. */
-function captureOf(crashed: BootGroup, left: ReadonlySet<BootPart>): BootPart | undefined {
+function captureOf(crashed: BootGroup, left: ReadonlySet<BootPart>, texts: readonly IncidentText[]): BootPart | undefined {
   // What programs wrote finds its place by the kernel's own text, where there is that.
   const rank = ({ kernel, whole }: BootPart): number => (whole ? 2 : 0) + (kernel ? 1 : 0);
   const candidates = [...left].filter(({ facts }) => facts.capture === true).sort((a, b) => rank(a) - rank(b));
@@ -158,9 +158,17 @@ function captureOf(crashed: BootGroup, left: ReadonlySet<BootPart>): BootPart | 
     // It boots within a minute or so; clocks may be off by more.
     return Math.abs(facts.started - crashTime) < CAPTURE_SECONDS;
   });
-  // Those that follow another crash in their text are that crash's.
+  // Those that follow another crash, in their text or in a region that outlives kernels, are that crash's.
+  const crashes = [...left].filter((part) => part.crashed && part.facts.capture !== true);
+  const placeOf = ({ source }: BootPart): string | undefined => texts[source]!.storage?.source;
+  const own = new Set(crashed.parts.map(placeOf));
   const free = possible.filter(
-    (part) => ![...left].some((other) => other.source === part.source && other.boot === part.boot - 1 && other.crashed),
+    (part) =>
+      !crashes.some(
+        (other) =>
+          (other.source === part.source && other.boot === part.boot - 1) ||
+          (placeOf(part) !== undefined && placeOf(other) === placeOf(part) && !own.has(placeOf(part))),
+      ),
   );
   return free.at(-1);
 }
@@ -178,7 +186,7 @@ function byStorage(groups: readonly BootGroup[], left: Set<BootPart>, texts: rea
     if (storage === undefined || kind !== "program record") continue;
     const group = groups.find(
       ({ parts, facts }) =>
-        parts.some(({ source }) => texts[source]!.storage === storage) &&
+        parts.some(({ source }) => isSameStorage(texts[source]!.storage, storage)) &&
         (part.facts.capture === undefined || facts.capture === undefined || part.facts.capture === facts.capture) &&
         (part.facts.release === undefined || facts.release === undefined || part.facts.release === facts.release),
     );
@@ -187,6 +195,10 @@ function byStorage(groups: readonly BootGroup[], left: Set<BootPart>, texts: rea
     why.set(part, "kept beside its console");
     addPart(group, part);
   }
+}
+
+function isSameStorage(a: IncidentText["storage"], b: IncidentText["storage"]): boolean {
+  return a !== undefined && b !== undefined && a.source === b.source && a.kept === b.kept;
 }
 
 function othersOf(

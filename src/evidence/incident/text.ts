@@ -63,8 +63,8 @@ export interface IncidentText {
   readonly skipped: number;
   /** What is known of the kernel that wrote all of it. */
   readonly facts: BootFacts;
-  /** The storage and state that a record shares with others of the same kernel. */
-  readonly storage: string | undefined;
+  /** Where a record is kept, and whether it is one that a kernel would show: those of one place and state are of one kernel. */
+  readonly storage: { readonly source: string; readonly kept: boolean } | undefined;
   /** Where entries of the journal say which boot they are of. */
   readonly journal: readonly JournalBoot[];
 }

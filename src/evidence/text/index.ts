@@ -5,5 +5,5 @@ export { ofSameCaller } from "./interleave.ts";
 export type { JournalBoot } from "./journal.ts";
 export { dissectLine, type KernelText, kernelTextOf, type LogLine, MAX_SHOWN, openKernelText, parseLine, readLines } from "./lines.ts";
 export type { Pull } from "./pieces.ts";
-export { recogniseText, type TextForm, type TextKind } from "./recognise.ts";
+export { PART_HEADING, recogniseText, type TextForm, type TextKind } from "./recognise.ts";
 export { type ByteStream, bytesStream, openByteStream } from "./stream.ts";
