@@ -1,7 +1,7 @@
 // oxlint-disable no-control-regex -- escape sequences are what is tested
 // The files made from the command table, as they are checked in, in the hands of those that read them.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,6 +20,12 @@ function installed(program: string): boolean {
 
 test("checked-in files are what the table gives (else: npm run generate)", () => {
   expect(staleFiles()).toEqual([]);
+});
+
+test("the package installs every man page", () => {
+  const { man } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { man: string[] };
+  const pages = [...generatedFiles().keys()].filter((path) => path.endsWith(".1"));
+  expect(man.toSorted()).toEqual(pages.map((path) => `./${path}`).toSorted());
 });
 
 describe.skipIf(!installed("groff"))("man pages", () => {
