@@ -13,7 +13,9 @@ import { pagePattern } from "../writers/page-pattern.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lastwords-save-cli-"));
 const disk = join(folder, "disk");
-let mounted = false;
+mkdirSync(disk);
+/** A file system of 8 MiB that can be filled; to mount it needs root. */
+const mounted = process.getuid?.() === 0 && spawnSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", disk]).status === 0;
 const program = join(folder, "program.mjs");
 /** A dump of a real kernel where there is one: it has a log. */
 const real = [
@@ -33,8 +35,6 @@ beforeAll(() => {
   for (let pfn = 0; pfn < NOISE_PAGES; pfn++) pages.set(pagePattern("noise", pfn, 4096), pfn * 4096);
   const notes = [{ name: "CORE", type: 1, desc: new Uint8Array(336).fill(3) }];
   writeFileSync(noise, writeElf({ loads: [{ paddr: 0, bytes: pages }], notes }));
-  mkdirSync(disk);
-  mounted = process.getuid?.() === 0 && spawnSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", disk]).status === 0;
 });
 afterAll(() => {
   if (mounted) spawnSync("umount", [disk]);
@@ -81,8 +81,7 @@ describe("a full disk", () => {
     for (const name of readdirSync(disk)) rmSync(join(disk, name), { force: true });
   };
 
-  test.each([1, 3])("leaves light files and what there was room for, with %i threads", async (threads) => {
-    if (!mounted) return;
+  test.skipIf(!mounted).each([1, 3])("leaves light files and what there was room for, with %i threads", async (threads) => {
     fill();
     const out = join(disk, "out");
     const { status, stderr } = lastwords("save", "-l", "-d", "0", "--num-threads", `${threads}`, noise, out);
@@ -98,8 +97,7 @@ describe("a full disk", () => {
     expect(good + missing).toBe(NOISE_PAGES);
   });
 
-  test("a list of levels is tried in turn", async () => {
-    if (!mounted) return;
+  test.skipIf(!mounted)("a list of levels is tried in turn", async () => {
     fill();
     const from = join(folder, "guest");
     writeFileSync(from, guest().elf());
@@ -129,8 +127,7 @@ describe("a full disk", () => {
     expect((await look(`${out}-incomplete`, noise)).wrong).toEqual([]);
   });
 
-  test("does not touch an earlier dump of that name, nor its light files", () => {
-    if (!mounted) return;
+  test.skipIf(!mounted)("does not touch an earlier dump of that name, nor its light files", () => {
     fill();
     const out = join(disk, "out");
     writeFileSync(out, "earlier");
