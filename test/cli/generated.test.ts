@@ -1,8 +1,7 @@
 // oxlint-disable no-control-regex -- escape sequences are what is tested
 // The files made from the command table, as they are checked in, in the hands of those that read them.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -11,6 +10,7 @@ import { describe, expect, test } from "vitest";
 import { completionFile, completionScript } from "../../src/cli/completion.ts";
 import { commandNames } from "../../src/cli/table.ts";
 import { generatedFiles, staleFiles } from "../../tools/generate.ts";
+import { scratchFolder } from "../scratch.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -107,7 +107,7 @@ describe.skipIf(!installed("zsh"))("zsh", () => {
 });
 
 describe.skipIf(!installed("fish"))("fish", () => {
-  const home = mkdtempSync(join(tmpdir(), "lastwords-"));
+  const home = scratchFolder();
   writeFileSync(join(home, "vmcore"), "");
 
   test.each<[string, string[]]>([

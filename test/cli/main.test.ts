@@ -1,6 +1,5 @@
 // oxlint-disable no-control-regex -- escape sequences are what is tested
-import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { describe, expect, test } from "vitest";
@@ -9,6 +8,7 @@ import { DumpError } from "../../src/bytes/index.ts";
 import type { World } from "../../src/cli/main.ts";
 import type { Context } from "../../src/cli/table.ts";
 import { MemorySink, runMain } from "./memory-sink.ts";
+import { scratchFolder } from "../scratch.ts";
 
 /** Stands for the file of any command. */
 function load(run: (context: Context, args: never) => number | Promise<number>): NonNullable<World["load"]> {
@@ -58,7 +58,7 @@ describe("without a command", () => {
   });
 
   test("a dump where a command should be", async () => {
-    const path = join(mkdtempSync(join(tmpdir(), "lastwords-")), "vmcore");
+    const path = join(scratchFolder(), "vmcore");
     writeFileSync(path, "");
     expect(await runMain([path])).toMatchObject({
       code: 2,

@@ -1,11 +1,11 @@
 // The program as a process: what only a real pipe, signal or old Node can show.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { expect, test } from "vitest";
+import { scratchFolder } from "../scratch.ts";
 
 const bin = fileURLToPath(new URL("../../bin/lastwords.js", import.meta.url));
 const main = new URL("../../src/cli/main.ts", import.meta.url).href;
@@ -21,7 +21,7 @@ test("version, help and usage", () => {
 });
 
 test("started through a link, as npm installs it", () => {
-  const link = join(mkdtempSync(join(tmpdir(), "lastwords-")), "lastwords");
+  const link = join(scratchFolder(), "lastwords");
   symlinkSync(bin, link);
   expect(spawnSync(process.execPath, [link, "--version"], { encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
 });
@@ -71,7 +71,7 @@ const holder = `
 `;
 
 test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("%s removes temporary files and ends by the signal", async (signal) => {
-  const victim = join(mkdtempSync(join(tmpdir(), "lastwords-")), "vmcore-incomplete");
+  const victim = join(scratchFolder(), "vmcore-incomplete");
   const child = spawn(process.execPath, ["--input-type=module", "-e", holder], {
     env: { ...process.env, VICTIM: victim },
     stdio: ["ignore", "pipe", "inherit"],
@@ -87,7 +87,7 @@ test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("%s removes temporary files 
 });
 
 test("a shell sees 130 after Ctrl-C", () => {
-  const victim = join(mkdtempSync(join(tmpdir(), "lastwords-")), "vmcore-incomplete");
+  const victim = join(scratchFolder(), "vmcore-incomplete");
   const script = `"${process.execPath}" --input-type=module -e "$CODE" & pid=$!; while [ ! -e "$VICTIM" ]; do sleep 0.05; done; kill -INT $pid; wait $pid; echo $?`;
   // A background job of a script ignores SIGINT unless job control is on.
   const result = execFileSync("bash", ["-mc", script], {
@@ -101,7 +101,7 @@ test("a shell sees 130 after Ctrl-C", () => {
 });
 
 test("process.exit in the midst of a command cleans up too", () => {
-  const victim = join(mkdtempSync(join(tmpdir(), "lastwords-")), "vmcore-incomplete");
+  const victim = join(scratchFolder(), "vmcore-incomplete");
   const result = spawnSync(process.execPath, ["--input-type=module", "-e", holder], {
     encoding: "utf8",
     env: { ...process.env, VICTIM: victim, LEAVE: "1" },
