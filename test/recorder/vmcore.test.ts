@@ -14,8 +14,8 @@ import { FaultyPort } from "./faulty-port.ts";
 const folder = mkdtempSync(join(tmpdir(), "lastwords-vmcore-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Dumps of the lab; ELF, of several kernels: absent on other machines. */
-const DUMPS = "/work/lab/dumps";
+/** Dumps of the lab; ELF, of several kernels. */
+const DUMPS = process.env["LASTWORDS_LAB_DUMPS"] ?? "";
 const MAIN = fileURLToPath(new URL("../../bin/lastwords.js", import.meta.url));
 
 /** The start of a log of Linux 5.10 and later (linux:kernel/printk/printk_ringbuffer.h), with records one behind the other. */
