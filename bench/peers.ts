@@ -61,14 +61,10 @@ export class Peers {
    * @param synced with a sync(1) of the file behind it, as kdump's scripts run it: then its file is as safe as ours.
    */
   makedumpfileSave(dump: string, args: readonly string[], synced = false): { contender: Contender; output: string } | undefined {
-    const path = this.#find("makedumpfile");
-    if (path === undefined) return undefined;
     const output = join(this.#folder, "saved");
     const inside = this.#inside(output);
-    const command = [path, "-f", ...args, this.#visible(dump), inside];
-    const contender = synced
-      ? this.#contender("makedumpfile, then sync", "sh", ["-c", `${command.join(" ")} && sync ${inside}`])
-      : this.#contender(args.includes("--num-threads") ? "makedumpfile, threads" : "makedumpfile", "makedumpfile", command.slice(1));
+    const name = synced ? "makedumpfile, then sync" : args.includes("--num-threads") ? "makedumpfile, threads" : "makedumpfile";
+    const contender = this.#contender(name, "makedumpfile", ["-f", ...args, this.#visible(dump), inside], synced ? inside : undefined);
     return contender && { contender, output };
   }
 
@@ -77,10 +73,13 @@ export class Peers {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  #contender(name: string, program: string, args: readonly string[]): Contender | undefined {
+  /** @param synced a file that is synced behind it. */
+  #contender(name: string, program: string, args: readonly string[], synced?: string): Contender | undefined {
     const path = this.#find(program);
     if (path === undefined) return undefined;
-    return { name, command: this.#root === undefined ? [path, ...args] : ["chroot", this.#root, path, ...args] };
+    const plain = [path, ...args];
+    const command = synced === undefined ? plain : ["sh", "-c", `${plain.join(" ")} && sync ${synced}`];
+    return { name, command: this.#root === undefined ? command : ["chroot", this.#root, ...command] };
   }
 
   /** Path of a program as the peers see it. */

@@ -19,7 +19,7 @@ export class Helpers {
     for (let i = 1; i < threads; i++) this.#idle.push(startWorker());
   }
 
-  /** A thread that waits for its start message; a new one where none is left. Whoever takes it gives it back, unless it failed. */
+  /** A thread that waits for its start message; a new one where none is left. Whoever takes it gives it back, unless it came to an end. */
   take(): Worker {
     const worker = this.#idle.pop() ?? startWorker();
     worker.ref();
