@@ -55,7 +55,7 @@ export async function benchSave(
           { name: "lastwords", command: ours, good: [0, 3] },
           { name: "unchecked", command: [...ours, "--no-check", "--no-light"], good: [0, 3] },
           // As Node 24 does it.
-          ...(level === 31 ? [{ name: "no ffi", command: ["env", "LASTWORDS_NO_FFI=1", ...ours], good: [0, 3] }] : []),
+          ...(level === 31 && codec === "zstd" ? [{ name: "no ffi", command: ["env", "LASTWORDS_NO_FFI=1", ...ours], good: [0, 3] }] : []),
           ...[theirs, synced, threaded].flatMap((peer) => (peer ? [peer.contender] : [])),
         ];
         const sizes = { ours: 0, theirs: 0 };

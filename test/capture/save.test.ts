@@ -119,10 +119,10 @@ describe("a kdump file", () => {
     });
   });
 
-  test.each(["zlib", "zstd"] as const)("and without node:ffi: %s", async (codec) => {
+  test("and without node:ffi", async () => {
     process.env["LASTWORDS_NO_FFI"] = "1";
     try {
-      const { path } = await kdump(source, { codec });
+      const { path } = await kdump(source, { codec: "zstd" });
       await opened([path], (dump) => expectSame(contents(dump), expected(0)));
     } finally {
       delete process.env["LASTWORDS_NO_FFI"];

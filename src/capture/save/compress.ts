@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { constants, deflateSync, zstdCompressSync } from "node:zlib";
+import { constants, zstdCompressSync } from "node:zlib";
 import {
   DUMP_DH_COMPRESSED_LZO,
   DUMP_DH_COMPRESSED_SNAPPY,
@@ -8,7 +8,7 @@ import {
   DUMP_DH_COMPRESSED_ZSTD,
 } from "../../format/kdump/layout.ts";
 import { type PageBatch, PageKernels } from "../../codec/kernels/kernels.ts";
-import { openNativeZlib, openNativeZstd, ZLIB_LEVEL } from "./native.ts";
+import { openNativeZstd } from "./native.ts";
 
 /** Ways to store a page. */
 export type SaveCodec = "none" | "zlib" | "lzo" | "snappy" | "zstd";
@@ -52,12 +52,7 @@ export class PageCompressor {
     this.output = this.#kernels.bytes(batch.output, BATCH * pageSize);
     this.lengths = this.#kernels.lengths(batch, BATCH);
     this.zeros = this.#kernels.bytes(batch.flags, BATCH);
-    this.#compressOne =
-      codec === "zlib"
-        ? (openNativeZlib(this.source, this.output) ?? deflateInto)
-        : codec === "zstd"
-          ? zstdInto(this.source, this.output)
-          : undefined;
+    this.#compressOne = codec === "zstd" ? zstdInto(this.source, this.output) : undefined;
   }
 
   /** Marks all-zero pages among the first `count`; returns how many there are. */
@@ -71,6 +66,7 @@ export class PageCompressor {
     switch (this.#codec) {
       case "lzo":
       case "snappy":
+      case "zlib":
         return this.#kernels.compress(this.#codec, this.#batch, count);
       case "none": {
         let at = 0;
@@ -120,15 +116,6 @@ function collectSometimes(): void {
     collect = runInNewContext("gc") as () => void;
   }
   collect();
-}
-
-/** zlib's format. Returns 0 where it does not fit. */
-function deflateInto(page: Uint8Array, into: Uint8Array): number {
-  collectSometimes();
-  const packed = deflateSync(page, { level: ZLIB_LEVEL, chunkSize: page.length + 1024 });
-  if (packed.length >= into.length) return 0;
-  into.set(packed);
-  return packed.length;
 }
 
 /** zstd level 1: the library inside the node binary, called directly with one context, where that can be; else node:zlib. */

@@ -3,7 +3,7 @@ import { setFlagsFromString } from "node:v8";
 
 /*
  * node:zlib makes a context for every call, which costs as much as compressing a page does, and memory that is freed late. Node's binary
- * has the libraries' functions as symbols, and from 26 on node:ffi can call them. It is experimental: whatever goes wrong while it is set
+ * has the library's functions as symbols, and from 26 on node:ffi can call them. It is experimental: whatever goes wrong while it is set
  * up, it is done without.
  */
 
@@ -63,44 +63,6 @@ export function openNativeZstd(source: Uint8Array, output: Uint8Array): ((page: 
       );
       // Errors are sizes near 2^64; the only one that can happen is that the page does not fit.
       return Number(size) >= into.length ? 0 : Number(size);
-    };
-  });
-}
-
-/** Of Node's zlib, which at level 1 trades size for speed: at 4 it is as fast on pages, and its files are makedumpfile's to 2 %. */
-export const ZLIB_LEVEL = 4;
-
-/** z_stream on 64-bit machines (zlib:zlib.h), in bytes. */
-const Z_STREAM = { next_in: 0, avail_in: 8, next_out: 24, avail_out: 32, total_out: 40, size: 112 } as const;
-const Z_FINISH = 4;
-const Z_STREAM_END = 1;
-
-/** The same for zlib's format, with one deflate state that is reset for each page. */
-export function openNativeZlib(source: Uint8Array, output: Uint8Array): ((page: Uint8Array, into: Uint8Array) => number) | undefined {
-  if (!(source.buffer instanceof SharedArrayBuffer)) return undefined;
-  return withFfi((ffi) => {
-    const { functions } = ffi.dlopen(null, {
-      deflateInit_: { arguments: ["pointer", "i32", "pointer", "i32"], return: "i32" },
-      deflateReset: { arguments: ["pointer"], return: "i32" },
-      deflate: { arguments: ["pointer", "i32"], return: "i32" },
-    });
-    const { deflateInit_: open, deflateReset: reset, deflate } = functions;
-    // Shared memory is never moved; the version's first digit is all that is compared.
-    const stream = new DataView(new SharedArrayBuffer(Z_STREAM.size));
-    const version = new Uint8Array(new SharedArrayBuffer(8));
-    version.set([0x31, 0x2e, 0x33]);
-    const at = ffi.getRawPointer(stream);
-    if (open!(at, ZLIB_LEVEL, ffi.getRawPointer(version), Z_STREAM.size) !== 0) return undefined;
-    const { from, to } = places(ffi, source, output);
-    return (page, into) => {
-      // The view must live as long as the state points to it.
-      if (reset!(at) !== 0) return 0;
-      stream.setBigUint64(Z_STREAM.next_in, from + BigInt(page.byteOffset), true);
-      stream.setUint32(Z_STREAM.avail_in, page.length, true);
-      stream.setBigUint64(Z_STREAM.next_out, to + BigInt(into.byteOffset), true);
-      stream.setUint32(Z_STREAM.avail_out, into.length, true);
-      if (deflate!(at, Z_FINISH) !== Z_STREAM_END) return 0;
-      return into.length - stream.getUint32(Z_STREAM.avail_out, true);
     };
   });
 }

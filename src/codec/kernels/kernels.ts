@@ -39,8 +39,10 @@ export const FLAG_RAW = 2;
 /** Longest input and output of a decompressor, bytes. */
 export const MAX_BLOCK = 0x100_0000;
 
-/** Scratch of a compressor, bytes. */
-const TABLE_BYTES = 0x8000;
+/** Scratch of the compressors for pages of a size, bytes: zlib's keeps all matches until it has made its code. */
+function tableBytes(pageSize: number): number {
+  return Math.max(0x8000, 0x4000 + 3 * pageSize);
+}
 
 /** Wasm memory comes in units of this, bytes. */
 const WASM_PAGE = 0x1_0000;
@@ -51,8 +53,10 @@ const MAX_WASM_PAGES = 0x1_0000;
 /** The first bytes of the memory: a u32, where the next region begins. Regions begin on a cache line. */
 const HEADER_BYTES = 64;
 
-/** The compressors that there are; the page formats are those of `PageCodec` with the same name. */
+/** What can be compressed and decompressed; the page formats are those of `PageCodec` with the same name. */
 export type KernelCodec = "lzo" | "snappy" | "lz4";
+/** What pages can be compressed to: node:zlib inflates, but takes four times as long to deflate a page as this. */
+export type KernelCompressor = KernelCodec | "zlib";
 
 /**
  * The regions that a batch of pages needs, as offsets in the memory, bytes. Plain data: it can be posted to a worker
@@ -83,6 +87,7 @@ interface Exports {
   lzoBatch: Compress;
   snappyBatch: Compress;
   lz4Batch: Compress;
+  zlibBatch: Compress;
   lzoDecompress: Decompress;
   snappyDecompress: Decompress;
   lz4Decompress: Decompress;
@@ -157,7 +162,7 @@ export class PageKernels {
     const output = this.allocate(pages * pageSize);
     const lengths = this.allocate(pages * 4);
     const flags = this.allocate(pages);
-    const table = this.allocate(TABLE_BYTES);
+    const table = this.allocate(tableBytes(pageSize));
     return { pageSize, pages, source, output, lengths, flags, table };
   }
 
@@ -194,7 +199,7 @@ export class PageKernels {
    * @returns bytes of output, at most `count` times the page size.
    * @throws RangeError when the batch does not have so many pages, or is not in the memory.
    */
-  compress(codec: KernelCodec, batch: PageBatch, count: number): number {
+  compress(codec: KernelCompressor, batch: PageBatch, count: number): number {
     this.#checkBatch(batch, count);
     const { source, pageSize, output, lengths, flags, table } = batch;
     const kernel = this.#compressor(codec);
@@ -218,8 +223,8 @@ export class PageKernels {
     return this.#decompressor(codec)(input, length, output, capacity);
   }
 
-  #compressor(codec: KernelCodec): Compress {
-    return codec === "lzo" ? this.#exports.lzoBatch : codec === "snappy" ? this.#exports.snappyBatch : this.#exports.lz4Batch;
+  #compressor(codec: KernelCompressor): Compress {
+    return this.#exports[`${codec}Batch`];
   }
 
   #decompressor(codec: KernelCodec): Decompress {
@@ -237,7 +242,7 @@ export class PageKernels {
     this.#checkRegion(batch.lengths, count * 4);
     if (batch.lengths % 4 !== 0) throw new RangeError(`page kernels: lengths at ${batch.lengths} are not aligned`);
     this.#checkRegion(batch.flags, count);
-    this.#checkRegion(batch.table, TABLE_BYTES);
+    this.#checkRegion(batch.table, tableBytes(batch.pageSize));
   }
 
   /** A region and SLACK must be in the memory, behind the header. */

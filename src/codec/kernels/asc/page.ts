@@ -10,6 +10,9 @@
  * writing. So 16 bytes after every region that is copied from or to must belong to it.
  */
 
+import { zlibPage } from "./deflate";
+import { matchEnd, matchEndExact } from "./match";
+
 /** In `flags`: the page is all zero. `zeroPages` sets it; the compressors skip such a page. */
 const ZERO: u8 = 1;
 /** In `flags`: the page did not shrink and is stored as it is. The compressors set it. */
@@ -100,32 +103,6 @@ function hashBits(pageSize: usize): u32 {
 /** The table slot of four bytes; `shift` is 32 less the bits of the table. */
 function slotOf(table: usize, four: u32, shift: u32): usize {
   return table + ((<usize>((four * 2654435761) >>> shift)) << 1);
-}
-
-/** End of the match that is known to hold up to `m`, with `ref` its earlier twin; stops at `end` or up to 7 bytes after. */
-function matchEnd(m: usize, ref: usize, end: usize): usize {
-  while (m < end) {
-    const difference = load<u64>(m) ^ load<u64>(ref);
-    if (difference) return m + <usize>(ctz(difference) >> 3);
-    m += 8;
-    ref += 8;
-  }
-  return m;
-}
-
-/** As `matchEnd`, but stops at `end` exactly and reads nothing behind it. */
-function matchEndExact(m: usize, ref: usize, end: usize): usize {
-  while (m + 8 <= end) {
-    const difference = load<u64>(m) ^ load<u64>(ref);
-    if (difference) return m + <usize>(ctz(difference) >> 3);
-    m += 8;
-    ref += 8;
-  }
-  while (m < end && load<u8>(m) == load<u8>(ref)) {
-    m++;
-    ref++;
-  }
-  return m;
 }
 
 /**
@@ -624,7 +601,7 @@ function storeRaw(src: usize, pageSize: usize, dst: usize, flag: usize): usize {
  * @param dst room for `n` pages and 16 bytes.
  * @param lengths `n` u32: bytes that each page took; 0 for one skipped, `pageSize` for one stored raw, else less.
  * @param flags `n` bytes. In: a page with ZERO is skipped. Out: RAW is set for a page that did not shrink, else nothing.
- * @param table 32 KiB of scratch.
+ * @param table 32 KiB of scratch; for `zlibBatch` at least three times `pageSize` and 16 KiB.
  * @returns bytes appended.
  */
 export function lzoBatch(src: usize, n: u32, pageSize: usize, dst: usize, lengths: usize, flags: usize, table: usize): usize {
@@ -668,6 +645,23 @@ export function lz4Batch(src: usize, n: u32, pageSize: usize, dst: usize, length
     let length: usize = 0;
     if (load<u8>(flag) == 0) {
       length = lz4Page(src, pageSize, op, table);
+      if (length == 0) length = storeRaw(src, pageSize, op, flag);
+    }
+    store<u32>(lengths + ((<usize>p) << 2), <u32>length);
+    op += length;
+    src += pageSize;
+  }
+  return op - dst;
+}
+
+/** As `lzoBatch`, for zlib's format. */
+export function zlibBatch(src: usize, n: u32, pageSize: usize, dst: usize, lengths: usize, flags: usize, table: usize): usize {
+  let op = dst;
+  for (let p: u32 = 0; p < n; p++) {
+    const flag = flags + p;
+    let length: usize = 0;
+    if (load<u8>(flag) == 0) {
+      length = zlibPage(src, pageSize, op, table);
       if (length == 0) length = storeRaw(src, pageSize, op, flag);
     }
     store<u32>(lengths + ((<usize>p) << 2), <u32>length);
