@@ -30,6 +30,8 @@ export interface SaveOptions {
   /** Frames that are looked at together, a multiple of 8; for tests. */
   readonly window?: number;
   readonly onProgress?: (label: string, done: number, total: number) => void;
+  /** Called when all is written to a file, and waited for, while the file is made safe on its medium; the header still says incomplete. */
+  readonly onWritten?: () => Promise<void>;
 }
 
 /** What was saved. */
@@ -134,7 +136,11 @@ export async function saveKdump(dump: DumpFile, output: Output, options: SaveOpt
   if (sums.pages !== pages) throw new DumpError("IO", `${output.name}: ${sums.pages} of ${pages} pages were written`);
   if (output.path !== undefined) {
     // All is safe before the header says so.
-    await output.sync();
+    const safe = output.sync();
+    // It is awaited below.
+    safe.catch(() => {});
+    await options.onWritten?.();
+    await safe;
     output.write(0, encodeKdumpHeader({ ...header, status: CODEC_FLAG[options.codec] }, geometry).subarray(0, pageSize));
   }
   output.finish(sums.end);

@@ -151,6 +151,12 @@ async function saveAt(
     ...(helpers ? { helpers } : {}),
     onProgress: context.progress,
   });
+  // While the medium is busy this thread is not: the copy is looked at then. What comes of it is told at the end.
+  let checks: Promise<CheckResult[]> | undefined;
+  const onWritten = async (): Promise<void> => {
+    checks = checkSaved([`${base}-incomplete`]);
+    await Promise.allSettled([checks]);
+  };
   const timestamp = Math.floor(Date.now() / 1000);
   const started = performance.now();
   let result: SaveResult | undefined;
@@ -164,7 +170,7 @@ async function saveAt(
       else
         result = await saveFile(base!, async (output) => {
           if (args.lkcd) return (await import("../../capture/save/lkcd.ts")).saveLkcd(dump, output, options(level));
-          if (!args.elf) return saveKdump(dump, output, options(level));
+          if (!args.elf) return saveKdump(dump, output, { ...options(level), ...(args.noCheck ? {} : { onWritten }) });
           const { saveElf } = await import("../../capture/save/elf.ts");
           return saveElf(dump, output, options(level));
         });
@@ -177,7 +183,7 @@ async function saveAt(
     }
   }
   const seconds = (performance.now() - started) / 1000;
-  const code = await report(context, result!, { outputs, args, codec, level: used, seconds });
+  const code = await report(context, result!, { outputs, args, codec, level: used, seconds, checks });
   return code === exitCode.good && unwritten > 0 ? exitCode.partial : code;
 }
 
@@ -263,6 +269,8 @@ interface Done {
   readonly codec: SaveCodec;
   readonly level: number;
   readonly seconds: number;
+  /** What the copy was found to hold already. */
+  readonly checks: Promise<readonly CheckResult[]> | undefined;
 }
 
 /** Opens what was written, as anybody would. */
@@ -276,15 +284,19 @@ async function checkSaved(outputs: readonly string[]): Promise<CheckResult[]> {
   }
 }
 
-/** Says what was saved, and opens it again to say what is inside. */
-async function report(context: Context, result: SaveResult, { outputs, args, codec, level, seconds }: Done): Promise<number> {
+/** Says what was saved, and what is inside. */
+async function report(
+  context: Context,
+  result: SaveResult,
+  { outputs, args, codec, level, seconds, checks: found }: Done,
+): Promise<number> {
   if (result.keptMore !== undefined) context.note(`MORE PAGES ARE KEPT THAN LEVEL ${level} ASKS FOR: ${result.keptMore}`);
   if (result.unreadable > 0) {
     context.note(
       `${result.unreadable} pages could not be read from the source and are zeros in the copy; the first: ${result.firstProblem}`,
     );
   }
-  const checks = args.noCheck || outputs.length === 0 ? [] : await checkSaved(outputs);
+  const checks = args.noCheck || outputs.length === 0 ? [] : await (found ?? checkSaved(outputs));
   if (args.json) {
     const { size, ramPages, savedPages, zeroPages, excluded, unreadable } = result;
     const value = {
