@@ -150,17 +150,18 @@ function lzoPage(src: usize, len: usize, dst: usize, table: usize): usize {
   let ip = src + 4;
   let anchor = src;
   let op = dst;
-  let miss: u32 = 32;
+  let miss: u32 = 16;
   while (ip < limit) {
     const four = load<u32>(ip);
     const slot = slotOf(table, four, shift);
+    // An empty slot is position 0, which is an earlier one indeed.
     const ref = src + <usize>load<u16>(slot);
     store<u16>(slot, <u16>(ip - src));
-    if (ref >= ip || load<u32>(ref) != four || ip - ref > LZO_MAX_DISTANCE) {
-      ip += <usize>(miss++ >> 5);
+    if (load<u32>(ref) != four || ip - ref > LZO_MAX_DISTANCE) {
+      ip += <usize>(miss++ >> 4);
       continue;
     }
-    miss = 32;
+    miss = 16;
     const m = matchEnd(ip + 4, ref + 4, limit);
     let length = m - ip;
     const t = ip - anchor;
