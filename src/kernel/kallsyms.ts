@@ -156,26 +156,26 @@ export class Kallsyms implements SymbolTable {
     }
   }
 
+  /** Position behind the entry at `at`. @throws CORRUPT where it leaves the table. */
   #skip(at: number): number {
-    let length = this.#names.u8(at);
+    const names = this.#names;
+    const { bytes } = names;
     let next = at + 1;
-    if (this.tables.longNames && length & 0x80) {
-      length = (length & 0x7f) | (this.#names.u8(next) << 7);
-      next++;
-    }
-    return next + length;
+    names.ensure(at, at + 2);
+    let length = bytes[at]!;
+    if (this.tables.longNames && length & 0x80) length = (length & 0x7f) | (bytes[next++]! << 7);
+    // Also false where the bytes read were beyond the end.
+    if (next + length <= names.length) return next + length;
+    throw new DumpError("CORRUPT", `kallsyms_names: the entry at ${at} leaves the table's ${names.length} bytes`);
   }
 
   #expand(at: number): string {
-    let length = this.#names.u8(at);
-    let next = at + 1;
-    if (this.tables.longNames && length & 0x80) {
-      length = (length & 0x7f) | (this.#names.u8(next) << 7);
-      next++;
-    }
+    const stop = this.#skip(at);
+    const { bytes } = this.#names;
+    this.#names.ensure(at, stop);
     let text = "";
-    for (let i = 0; i < length && text.length < MAX_NAME; i++) {
-      const token = this.#tokens[this.#names.u8(next + i)]!;
+    for (let i = this.tables.longNames && bytes[at]! & 0x80 ? at + 2 : at + 1; i < stop && text.length < MAX_NAME; i++) {
+      const token = this.#tokens[bytes[i]!]!;
       for (let k = 0; k < token.length; k++) text += String.fromCharCode(token[k]!);
     }
     return text;
