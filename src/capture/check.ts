@@ -36,7 +36,8 @@ export function checkDump(dump: DumpFile): CheckResult[] {
   needsKernel("symbols", (k) => (k.vmlinuxSymbols ? k.symbolsSource : undefined));
   needsKernel("types", (k) => (k.types.btf ? `BTF, ${k.typesSource}` : undefined));
   needsKernel("tasks", (k) => {
-    const tasks = k.types.btf ? readTasks(k) : [];
+    // A list of its own for what is missing: the kernel's has the unwind tables too, and no trace is asked for here.
+    const tasks = k.types.btf ? readTasks(k, []) : [];
     return tasks.length === 0 ? undefined : `${tasks.length} tasks`;
   });
   add("registers", () => {

@@ -49,6 +49,8 @@ interface Wanted {
   left: number;
 }
 
+/** Blocks on either side that are looked at around a place. What is looked for has been within 8 in every kernel seen. */
+const NEAR_BLOCKS = 32;
 /** The first symbol behind the functions (linux:arch/x86/kernel/vmlinux.lds.S). */
 const END_OF_TEXT = "_etext";
 
@@ -64,6 +66,8 @@ export class Kallsyms implements SymbolTable {
   /** Symbols before this index have small absolute values (per-CPU offsets); those from it on ascend from the base. */
   readonly #firstRelative: number;
   readonly #search: AscendingTable;
+  /** For the few questions of opening: what a search has seen steers its next guesses, and traces ask for other places. */
+  readonly #openingSearch: AscendingTable;
   /** Position in `names` of every 256th symbol, as far as the stream was walked. */
   readonly #positions: Uint32Array;
   #walkedBlocks = 0;
@@ -91,7 +95,9 @@ export class Kallsyms implements SymbolTable {
       tables.encoding === "place-relative" ? tables.offsets : tables.encoding === "absolute" ? this.#absoluteBase() : tables.relative_base;
     const first = tables.encoding === "absolute-percpu" ? this.#signChange() : 0;
     this.#firstRelative = first;
-    this.#search = new AscendingTable(this.count - first, (index) => this.#relative(first + index));
+    const relative = (index: number): number => this.#relative(first + index);
+    this.#search = new AscendingTable(this.count - first, relative);
+    this.#openingSearch = new AscendingTable(this.count - first, relative);
   }
 
   /** Addresses of kernel symbols are within 4 GiB of each other: measure all from the middle one. */
@@ -186,6 +192,33 @@ export class Kallsyms implements SymbolTable {
     return this.#found.get(name);
   }
 
+  /** Whether there is a symbol of that name at exactly that address. Reads a few places of the tables only. */
+  has(name: string, address: Vaddr): boolean {
+    let index = this.#indexAt(address, this.#openingSearch) ?? -1;
+    while (index >= this.#firstRelative && this.addressOf(index) === address) {
+      if (this.nameOf(index).name === name) return true;
+      index--;
+    }
+    return false;
+  }
+
+  prefetchNear(names: readonly string[], near: Vaddr): boolean {
+    const wanted = this.#unknown(names);
+    try {
+      const index = this.#indexAt(near, this.#openingSearch);
+      if (!this.#markers || index === undefined) return false;
+      const middle = Math.floor(index / STRIDE);
+      const blocks = Math.ceil(this.count / STRIDE);
+      for (let distance = 0; distance <= NEAR_BLOCKS && wanted.left > 0; distance++) {
+        if (middle + distance < blocks) this.#scan(middle + distance, wanted);
+        if (distance > 0 && middle >= distance) this.#scan(middle - distance, wanted);
+      }
+    } catch (error) {
+      if (!isDumpError(error)) throw error;
+    }
+    return wanted.left === 0;
+  }
+
   prefetch(names: readonly string[]): void {
     const wanted = this.#unknown(names);
     for (const name of wanted.names) this.#found.set(name, undefined);
@@ -201,12 +234,23 @@ export class Kallsyms implements SymbolTable {
     // Per-CPU variables come first where they are small numbers; all else but functions comes after the text.
     const blocks = Math.ceil(this.count / STRIDE);
     const firstBlocks = Math.ceil(this.#firstRelative / STRIDE);
-    for (let block = 0; block < firstBlocks; block++) this.#scan(block, wanted);
+    let failure: unknown;
+    // A block that cannot be read takes its own names along, no others.
+    const scan = (block: number): void => {
+      try {
+        this.#scan(block, wanted);
+      } catch (error) {
+        if (!isDumpError(error)) throw error;
+        failure ??= error;
+      }
+    };
+    for (let block = 0; block < firstBlocks; block++) scan(block);
     for (let block = blocks - 1; block >= firstBlocks && block >= (this.#textEndBlock ?? 0); block--) {
-      this.#scan(block, wanted);
+      scan(block);
       if (this.#textEndBlock === undefined && this.#found.get(END_OF_TEXT) !== undefined) this.#textEndBlock = block;
     }
     for (const name of wanted.names) if (!this.#found.has(name)) this.#found.set(name, undefined);
+    if (failure !== undefined) throw failure;
   }
 
   #unknown(names: readonly string[]): Wanted {
@@ -277,9 +321,9 @@ export class Kallsyms implements SymbolTable {
   }
 
   /** Index of the last symbol at or below `address`, or undefined below the first one. */
-  #indexAt(address: Vaddr): number | undefined {
+  #indexAt(address: Vaddr, search = this.#search): number | undefined {
     const distance = Number(address - this.#base);
-    const index = this.#search.lastAtOrBelow(distance);
+    const index = search.lastAtOrBelow(distance);
     return index < 0 ? undefined : this.#firstRelative + index;
   }
 
@@ -400,16 +444,12 @@ export function openKallsyms(
   known: ReadonlyMap<string, Vaddr>,
 ): Kallsyms {
   const encodings: AddressEncoding[] = tables.relative_base === 0n ? ["place-relative", "absolute"] : ["absolute-percpu", "base-relative"];
-  const names = [...known.keys()];
   let failure: unknown;
   for (const encoding of encodings) {
     for (const longNames of [true, false]) {
       try {
         const candidate = new Kallsyms(memory, { ...tables, encoding, longNames });
-        // The names are checked in the half that a report reads anyway.
-        candidate.prefetchVariables(names);
-        if (!names.some((name) => candidate.lookup(name) !== undefined)) candidate.prefetch(names);
-        if (names.some((name) => candidate.lookup(name) === known.get(name))) return candidate;
+        if (agrees(candidate, known)) return candidate;
       } catch (error) {
         if (!isDumpError(error)) throw error;
         failure ??= error;
@@ -418,7 +458,26 @@ export function openKallsyms(
   }
   throw new DumpError(
     "CORRUPT",
-    `the symbol table at ${hex(tables.names)} gives ${names.join(", ")} the address of VMCOREINFO in no known encoding`,
+    `the symbol table at ${hex(tables.names)} gives ${[...known.keys()].join(", ")} the address of VMCOREINFO in no known encoding`,
     { cause: failure },
   );
+}
+
+/** Whether any of the known symbols is where it should be. @throws what reading throws. */
+function agrees(symbols: Kallsyms, known: ReadonlyMap<string, Vaddr>): boolean {
+  let readable = true;
+  for (const [name, address] of known) {
+    try {
+      if (symbols.has(name, address)) return true;
+    } catch (error) {
+      if (!isDumpError(error)) throw error;
+      readable = false;
+    }
+  }
+  if (readable) return false;
+  // A page that leads from an address to its symbol is missing. Those that lead from the names to their addresses are others.
+  const names = [...known.keys()];
+  symbols.prefetchVariables(names);
+  if (!names.some((name) => symbols.lookup(name) !== undefined)) symbols.prefetch(names);
+  return names.some((name) => symbols.lookup(name) === known.get(name));
 }

@@ -28,6 +28,12 @@ const IMAGE_SEARCH = 128 * 1024 * 1024;
 const MAX_PLACES = 65536;
 const BTF_LIMIT = 256 * 1024 * 1024;
 
+/**
+ * What types and tasks are found by. The image has it where its read-only data end and its data begin, close to the
+ * kernel's top page table: who wants no more need not search.
+ */
+const NEAR_TOP_PAGE_TABLE: readonly string[] = ["__start_BTF", "__stop_BTF", "init_task"];
+
 /** Variables that one report asks for; found in one pass over their half of the names. */
 const WELL_KNOWN: readonly string[] = [
   "_etext",
@@ -94,6 +100,14 @@ const WELL_KNOWN: readonly string[] = [
   "__brk_limit",
 ];
 
+/** Where vmlinux is in memory. */
+interface ImageBounds {
+  readonly start: Vaddr;
+  /** End of the text that stays after the start of the system. */
+  readonly textEnd: Vaddr;
+  readonly end: Vaddr;
+}
+
 /** The dumped kernel: memory, symbols, types and unwind tables, all from the dump itself. */
 export class Kernel implements UnwindContext {
   readonly dump: DumpFile;
@@ -108,12 +122,14 @@ export class Kernel implements UnwindContext {
   /** How they were found, for receipts. */
   readonly symbolsSource: string;
   readonly typesSource: string;
-  readonly missing: Missing[] = [];
-  readonly #orc: OrcTable | undefined;
-  readonly #textStart: Vaddr;
-  readonly #textEnd: Vaddr;
-  readonly #imageEnd: Vaddr;
+  readonly #missing: Missing[] = [];
   readonly #options: KernelOptions;
+  /** Names that were found in advance. */
+  readonly #near: readonly string[];
+  /** Whether {@link WELL_KNOWN} were looked up. */
+  #searched = false;
+  #bounds: ImageBounds | undefined;
+  #orc: OrcTable | undefined | null = null;
   #modules: readonly Module[] | undefined;
   /** Thousands of tasks sleep in the same few functions. */
   readonly #places: Map<Vaddr, SymbolPlace | undefined> = new Map();
@@ -131,16 +147,18 @@ export class Kernel implements UnwindContext {
     const symbols = this.#openSymbols();
     this.vmlinuxSymbols = symbols?.table;
     this.symbolsSource = symbols?.source ?? "none";
-    this.vmlinuxSymbols?.prefetchVariables(WELL_KNOWN);
-    const stext = this.vmcoreinfo.symbol("_stext") ?? this.symbol("_stext") ?? asVaddr(0n);
-    this.#textStart = stext;
-    this.#textEnd = this.symbol("_etext") ?? this.#textStart;
-    this.#imageEnd = this.symbol("_end") ?? asVaddr(this.#textStart + BigInt(IMAGE_SEARCH));
+    const top = this.vmcoreinfo.symbol("init_top_pgt") ?? this.vmcoreinfo.symbol("swapper_pg_dir");
+    this.#near = top !== undefined && symbols?.table.prefetchNear(NEAR_TOP_PAGE_TABLE, top) ? NEAR_TOP_PAGE_TABLE : [];
 
     const btf = this.#openBtf();
     this.typesSource = btf?.source ?? "none";
     this.types = new Types(btf?.btf, this.vmcoreinfo, this.memory.wordSize);
-    this.#orc = orMissing(this.missing, "unwind tables", "call chains end early or are guessed", () => this.#openOrc());
+  }
+
+  /** What could not be had so far. The unwind tables count as asked for by then. */
+  get missing(): Missing[] {
+    this.#unwindTables();
+    return this.#missing;
   }
 
   #openVmcoreinfo(): { info: Vmcoreinfo; source: string } {
@@ -158,9 +176,9 @@ export class Kernel implements UnwindContext {
       return { table: new ListedSymbols(this.#options.symbols, this.vmcoreinfo.kernelOffset), source: "file given by the user" };
     }
     const consequence = "no function names and no global variables; give the kernel's System.map with --symbols";
-    return orMissing(this.missing, "symbols", consequence, () => {
+    return orMissing(this.#missing, "symbols", consequence, () => {
       const known = new Map<string, Vaddr>();
-      for (const name of ["_stext", "init_uts_ns", "swapper_pg_dir", "init_top_pgt"]) {
+      for (const name of ["init_top_pgt", "swapper_pg_dir", "init_uts_ns", "_stext"]) {
         const address = this.vmcoreinfo.symbol(name);
         if (address !== undefined) known.set(name, address);
       }
@@ -195,7 +213,7 @@ export class Kernel implements UnwindContext {
     if (this.#options.btf)
       return { btf: new Btf(LazyBytes.ofBytes(this.#options.btf, this.memory.littleEndian)), source: "file given by the user" };
     const consequence = "no tasks, modules or per-CPU state; give the kernel's BTF with --btf or its vmlinux with --vmlinux";
-    return orMissing(this.missing, "types (BTF)", consequence, () => {
+    return orMissing(this.#missing, "types (BTF)", consequence, () => {
       const start = this.symbol("__start_BTF");
       const stop = this.symbol("__stop_BTF");
       if (start === undefined || stop === undefined)
@@ -210,6 +228,13 @@ export class Kernel implements UnwindContext {
     });
   }
 
+  #unwindTables(): OrcTable | undefined {
+    if (this.#orc === null) {
+      this.#orc = orMissing(this.#missing, "unwind tables", "call chains end early or are guessed", () => this.#openOrc());
+    }
+    return this.#orc;
+  }
+
   #openOrc(): OrcTable {
     const ips = this.symbol("__start_orc_unwind_ip");
     const end = this.symbol("__stop_orc_unwind_ip");
@@ -221,9 +246,17 @@ export class Kernel implements UnwindContext {
     return new OrcTable(this.memory, ips, entries, Number(end - ips) / 4, version);
   }
 
-  /** Runtime address of a symbol of vmlinux. */
+  /** Runtime address of a symbol of vmlinux: what the kernel noted for its dump readers needs no search. */
   symbol(name: string): Vaddr | undefined {
-    return this.vmlinuxSymbols?.lookup(name) ?? this.vmcoreinfo.symbol(name);
+    const noted = this.vmcoreinfo.symbol(name);
+    if (noted !== undefined) return noted;
+    if (!this.#searched && !this.#near.includes(name)) {
+      this.#searched = true;
+      orMissing(this.#missing, "some symbol names", "variables among them are taken for absent", () =>
+        this.vmlinuxSymbols?.prefetchVariables(WELL_KNOWN),
+      );
+    }
+    return this.vmlinuxSymbols?.lookup(name);
   }
 
   /** As {@link symbol}. @throws NOT_STORED naming the symbol. */
@@ -249,12 +282,24 @@ export class Kernel implements UnwindContext {
     return this.modules().find((module) => module.ranges.some((range) => address >= range.start && address < range.end));
   }
 
+  get #image(): ImageBounds {
+    if (!this.#bounds) {
+      const start = this.symbol("_stext") ?? asVaddr(0n);
+      this.#bounds = {
+        start,
+        textEnd: this.symbol("_etext") ?? start,
+        end: this.symbol("_end") ?? asVaddr(start + BigInt(IMAGE_SEARCH)),
+      };
+    }
+    return this.#bounds;
+  }
+
   inImage(address: Vaddr): boolean {
-    return address >= this.#textStart && address < this.#imageEnd;
+    return address >= this.#image.start && address < this.#image.end;
   }
 
   isText(ip: Vaddr): boolean {
-    if (ip >= this.#textStart && ip < this.#textEnd) return true;
+    if (ip >= this.#image.start && ip < this.#image.textEnd) return true;
     if (this.inImage(ip)) {
       const start = this.symbol("_sinittext");
       const end = this.symbol("_einittext");
@@ -269,13 +314,13 @@ export class Kernel implements UnwindContext {
   }
 
   orcFor(ip: Vaddr): OrcTable | undefined {
-    if (this.inImage(ip)) return this.isText(ip) ? this.#orc : undefined;
+    if (this.inImage(ip)) return this.isText(ip) ? this.#unwindTables() : undefined;
     return this.moduleAt(ip)?.orc();
   }
 
   /** The layout version of vmlinux's ORC table: modules have the same. */
   get orcVersion(): OrcTable["version"] | undefined {
-    return this.#orc?.version;
+    return this.#unwindTables()?.version;
   }
 
   /** Names an address of the kernel image or of a module; undefined for anything else. */
@@ -329,6 +374,10 @@ class ListedSymbols implements SymbolTable {
   prefetch(): void {}
 
   prefetchVariables(): void {}
+
+  prefetchNear(): boolean {
+    return true;
+  }
 
   find(address: Vaddr): SymbolPlace | undefined {
     let low = 0;

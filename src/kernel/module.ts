@@ -257,6 +257,10 @@ class ModuleSymbols implements SymbolTable {
 
   prefetchVariables(): void {}
 
+  prefetchNear(): boolean {
+    return true;
+  }
+
   find(address: Vaddr): SymbolPlace | undefined {
     const distance = Number(address - this.#base);
     let low = 0;

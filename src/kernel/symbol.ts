@@ -19,8 +19,14 @@ export interface SymbolTable {
   lookup(name: string): Vaddr | undefined;
   /** Looks many names up in one pass; what is not there is left out. Later {@link lookup}s of them are free. */
   prefetch(names: readonly string[]): void;
-  /** As {@link prefetch}, for names that are no functions: may answer "not there" for a function. */
+  /**
+   * As {@link prefetch}, for names that are no functions: may answer "not there" for a function.
+   *
+   * @throws what reading threw first, after all that can be read was searched.
+   */
   prefetchVariables(names: readonly string[]): void;
+  /** As {@link prefetch}, but only among the symbols around an address. False where not all were found. */
+  prefetchNear(names: readonly string[], near: Vaddr): boolean;
   /** The symbol at or below `address`, or undefined below the first one. Says nothing about the end of the last one. */
   find(address: Vaddr): SymbolPlace | undefined;
 }

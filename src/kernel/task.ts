@@ -1,7 +1,7 @@
 import { asVaddr, DumpError, hex16, isDumpError, utf8, type Vaddr } from "../bytes/index.ts";
 import type { Kernel } from "./kernel.ts";
 import { listEntries } from "./list.ts";
-import { orMissing } from "./missing.ts";
+import { type Missing, orMissing } from "./missing.ts";
 
 /** State letters as ps and crash show them; `?` where the state cannot be read. */
 export type TaskState = "R" | "S" | "D" | "T" | "t" | "X" | "Z" | "P" | "I" | "?";
@@ -127,10 +127,11 @@ export class TaskReader {
 /**
  * All tasks in order of pid, threads included, without the idle tasks: the list of group leaders from init_task, and
  * each group's threads (linux:include/linux/sched/signal.h:for_each_process_thread).
+ *
+ * @param missing where it is noted what could not be read.
  */
-export function readTasks(kernel: Kernel): Task[] {
+export function readTasks(kernel: Kernel, missing: Missing[] = kernel.missing): Task[] {
   const tasks = new Map<Vaddr, Task>();
-  const { missing } = kernel;
   const consequence = "tasks after the break are not listed";
   const reader = orMissing(missing, "task list", "no tasks can be listed", () => new TaskReader(kernel));
   if (!reader) return [];
@@ -143,7 +144,7 @@ export function readTasks(kernel: Kernel): Task[] {
     const threadHead = types.offset("signal_struct", "thread_head");
     const threadNode = types.offset("task_struct", "thread_node");
     for (const leader of listEntries(memory, asVaddr(init + BigInt(tasksAt)), tasksAt)) {
-      addTask(kernel, reader, tasks, leader);
+      addTask(reader, tasks, missing, leader);
       orMissing(missing, `threads of the task at ${leader.toString(16)}`, consequence, () => {
         const signal = memory.pointer(asVaddr(leader + BigInt(signalAt)));
         if (signal === 0n) return;
@@ -158,7 +159,7 @@ export function readTasks(kernel: Kernel): Task[] {
             }
             const thread = asVaddr(node - BigInt(threadNode));
             // Known already: the list runs in a loop.
-            if (tasks.has(thread) || !addTask(kernel, reader, tasks, thread)) return;
+            if (tasks.has(thread) || !addTask(reader, tasks, missing, thread)) return;
             node = memory.pointer(asVaddr(node + link));
           }
         }
@@ -169,10 +170,10 @@ export function readTasks(kernel: Kernel): Task[] {
 }
 
 /** Reads a task into the map; false where it cannot be read (noted as missing). */
-function addTask(kernel: Kernel, reader: TaskReader, tasks: Map<Vaddr, Task>, address: Vaddr): boolean {
+function addTask(reader: TaskReader, tasks: Map<Vaddr, Task>, missing: Missing[], address: Vaddr): boolean {
   if (tasks.has(address)) return true;
   if (tasks.size >= MAX_TASKS) throw new DumpError("LIMIT", `more than ${MAX_TASKS} tasks`);
-  const task = orMissing(kernel.missing, `task at ${address.toString(16)}`, "it is not listed", () => reader.read(address));
+  const task = orMissing(missing, `task at ${address.toString(16)}`, "it is not listed", () => reader.read(address));
   if (task) tasks.set(address, task);
   return task !== undefined;
 }

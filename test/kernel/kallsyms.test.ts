@@ -1,13 +1,14 @@
 /** kallsyms in every encoding, named by VMCOREINFO and found by searching. */
 import { describe, expect, test } from "vitest";
-import { asVaddr } from "../../src/bytes/index.ts";
+import { asVaddr, DumpError } from "../../src/bytes/index.ts";
 import { Kernel } from "../../src/kernel/index.ts";
 import { IMAGE, Machine } from "../writers/machine.ts";
 
 type Encoding = "absolute" | "base-relative" | "absolute-percpu" | "place-relative";
 
-/** Enough for several blocks of 256 and for a kernel's least number. */
-const COUNT = 2000;
+/** Enough for several blocks of 256 and several pages of either kind, and for a kernel's least number. */
+const COUNT = 4000;
+const VARIABLES = 1300;
 const TEXT = IMAGE + 0x400000n;
 
 interface Symbol {
@@ -23,7 +24,7 @@ function symbols(percpu: boolean): Symbol[] {
       ]
     : [];
   list.push({ name: "T_stext", address: IMAGE + 0x100000n });
-  for (let i = 0; list.length < COUNT - 300; i++) list.push({ name: `tfunction_${i}`, address: TEXT + BigInt(i * 32) });
+  for (let i = 0; list.length < COUNT - VARIABLES; i++) list.push({ name: `tfunction_${i}`, address: TEXT + BigInt(i * 32) });
   list.push({ name: "T_etext", address: TEXT + 0x100000n });
   for (let i = 0; list.length < COUNT - 2; i++) list.push({ name: `dvariable_${i}`, address: TEXT + 0x200000n + BigInt(i * 8) });
   list.push({ name: "Dinit_uts_ns", address: TEXT + 0x300000n }, { name: `t${"very_long_name_".repeat(20)}`, address: TEXT + 0x300100n });
@@ -47,7 +48,12 @@ function compress(text: string): number[] {
 }
 
 /** Lays the tables out as scripts/kallsyms.c does: `old` order to 6.3, `new` from 6.4. */
-function build(encoding: Encoding, order: "old" | "new", longNames: boolean, named: boolean): { kernel: Kernel; list: Symbol[] } {
+function build(
+  encoding: Encoding,
+  order: "old" | "new",
+  longNames: boolean,
+  named: boolean,
+): { machine: Machine; addresses: Readonly<Record<string, bigint>>; list: Symbol[] } {
   const list = symbols(encoding === "absolute-percpu").filter((symbol) => longNames || symbol.name.length < 120);
   const names: number[] = [];
   const markers: number[] = [];
@@ -110,7 +116,7 @@ function build(encoding: Encoding, order: "old" | "new", longNames: boolean, nam
     if (hasBase) m.symbol("kallsyms_relative_base", addresses["relative_base"]!);
   }
   m.symbol("init_uts_ns", TEXT + 0x300000n);
-  return { kernel: new Kernel(m.dump()), list };
+  return { machine: m, addresses, list };
 }
 
 const CASES: readonly (readonly [encoding: Encoding, order: "old" | "new", longNames: boolean, named: boolean])[] = [
@@ -128,7 +134,8 @@ const CASES: readonly (readonly [encoding: Encoding, order: "old" | "new", longN
 ];
 
 describe.each(CASES)("%s, %s order, long names %s, named %s", (encoding, order, longNames, named) => {
-  const { kernel, list } = build(encoding, order, longNames, named);
+  const { machine, list } = build(encoding, order, longNames, named);
+  const kernel = new Kernel(machine.dump());
 
   test("the tables are found and their encoding is told", () => {
     expect(kernel.missing.filter((entry) => entry.what === "symbols")).toEqual([]);
@@ -155,4 +162,32 @@ describe.each(CASES)("%s, %s order, long names %s, named %s", (encoding, order, 
     }
     expect(kernel.vmlinuxSymbols!.find(asVaddr(IMAGE - 0x1000n))).toBeUndefined();
   });
+
+  test("names around a place are found without searching for them", () => {
+    const symbols = new Kernel(machine.dump()).vmlinuxSymbols!;
+    const near = asVaddr(list[3900]!.address);
+    expect(symbols.prefetchNear(["function_2000", "variable_100"], near)).toBe(true);
+    expect(symbols.lookup("variable_100")).toBe(list.find((symbol) => symbol.name === "dvariable_100")!.address);
+    expect(symbols.prefetchNear(["variable_100", "no_such_symbol"], near)).toBe(false);
+    expect(symbols.prefetchNear(["variable_101"], asVaddr(IMAGE - 0x1000n))).toBe(false);
+    expect(symbols.lookup("variable_101")).toBeDefined();
+  });
+});
+
+test("a page of names that is missing takes only its own along", () => {
+  const { machine, addresses, list } = build("absolute-percpu", "new", true, true);
+  const dump = machine.dump();
+  // The last one that has nothing but names, all of variables.
+  const missing = (machine.at(addresses["markers"]!) >> 12) - 1;
+  const readPage = dump.readPage.bind(dump);
+  dump.readPage = (pfn, into) => {
+    if (pfn === missing) throw new DumpError("EXCLUDED", "left out by the test");
+    readPage(pfn, into);
+  };
+  const kernel = new Kernel(dump);
+  expect(kernel.symbolsSource).toContain("named by VMCOREINFO");
+  expect(kernel.symbol("_etext")).toBe(TEXT + 0x100000n);
+  expect(kernel.isText(asVaddr(TEXT + 8n))).toBe(true);
+  expect(kernel.find(asVaddr(list[256]!.address))).toMatchObject({ name: list[256]!.name.slice(1) });
+  expect(kernel.missing.filter(({ code }) => code === "EXCLUDED").map(({ what }) => what)).toEqual(["some symbol names"]);
 });
