@@ -24,7 +24,6 @@ export class PageClassifier {
   readonly counts: Record<PageClass, number> = { free: 0, cache: 0, cachePrivate: 0, user: 0, hwpoison: 0, offline: 0 };
   readonly #layout: PageLayout;
   readonly #level: number;
-  /** Frames below this have been left out with a block that began before. */
   #until = 0;
   #class: PageClass = "free";
 
@@ -33,8 +32,23 @@ export class PageClassifier {
     this.#level = level;
   }
 
+  /** End of the last block that was left out: frames below it are decided, and their struct pages need not be read. */
+  get until(): number {
+    return this.#until;
+  }
+
   /**
-   * Clears the bits of frames `[pfn, pfn + count)` that are to be left out. Frames must come in ascending order over all calls.
+   * Clears the bits of those frames of `[from, to)` that the last block covers: their struct pages have nothing to say.
+   *
+   * @returns the first frame that is not decided by it, or `to`.
+   */
+  skip(from: number, to: number, kept: Uint8Array, base: number): number {
+    return this.#until > from ? this.#clear(from, Math.min(this.#until, to), this.#class, kept, base) : from;
+  }
+
+  /**
+   * Clears the bits of frames `[pfn, pfn + count)` that are to be left out. Frames must come in ascending order over all calls. What comes
+   * out is the same for pieces of any size, as long as each begins at an even frame.
    *
    * @param pages their struct pages in the machine's byte order, which must be ours. @param kept bitmap, bit 0 of byte 0 is frame `base`.
    */
@@ -44,8 +58,7 @@ export class PageClassifier {
     const stride = size / 4;
     const level = this.#level;
     const end = pfn + count;
-    let at = pfn;
-    if (this.#until > at) at = this.#clear(at, Math.min(this.#until, end), this.#class, kept, base);
+    let at = this.skip(pfn, end, kept, base);
     while (at < end) {
       const page = (at - pfn) * stride;
       const pageFlags = pages[page + flags]!;
@@ -77,7 +90,8 @@ export class PageClassifier {
           (pageFlags & layout.lru) !== 0 ||
           ((pageFlags & layout.swapCache) !== 0 && (layout.swapBacked === 0 || (pageFlags & layout.swapBacked) !== 0));
         const isPrivate = (pageFlags & layout.privateFlag) !== 0;
-        const isHead = (pageFlags & layout.head) !== 0 && at + 1 < end;
+        // At an odd frame no compound page can begin: a head's second struct page is never in another piece.
+        const isHead = (pageFlags & layout.head) !== 0 && at % 2 === 0 && at + 1 < end;
         if (
           isCache &&
           !isAnon &&

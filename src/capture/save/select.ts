@@ -7,8 +7,10 @@ import { type PageLayout, readPageLayout } from "../page-class/layout.ts";
 import { memMapRanges } from "../page-class/mem-map.ts";
 import { countBits, setBits } from "./bits.ts";
 
-/** Struct pages read at a time. */
-const CHUNK = 8192;
+/** Struct pages read at a time: up to the next frame that is a multiple of it. */
+const PIECE = 2048;
+/** Where a block has ended free memory or huge pages go on, as a rule, and then the first struct page decides many: few are read. */
+const PROBE = 64;
 
 /**
  * Frames that are looked at together: 256 GiB of 4 KiB pages. All bitmaps in memory are of one window, so that memory does not grow with
@@ -88,15 +90,21 @@ export class Selector {
   }
 
   #classify({ memory, vmcoreinfo, layout, classifier }: PageArray, from: number, to: number, kept: Uint8Array): void {
-    const bytes = new Uint8Array(CHUNK * layout.size);
+    const bytes = new Uint8Array(PIECE * layout.size);
+    const words = new Uint32Array(bytes.buffer);
     try {
       for (const { pfn, count, address } of memMapRanges(memory, vmcoreinfo, this.#dump.pageSize, layout.size, from, to)) {
-        for (let at = 0; at < count; at += CHUNK) {
-          const pages = Math.min(CHUNK, count - at);
-          const into = bytes.subarray(0, pages * layout.size);
+        const end = pfn + count;
+        let at = classifier.skip(pfn, end, kept, from);
+        let step = PROBE;
+        while (at < end) {
+          const stop = Math.min(at - (at % step) + step, end);
+          const into = bytes.subarray(0, (stop - at) * layout.size);
           // A section may reach beyond RAM, and its struct pages then are nowhere.
-          this.#unread += readStructPages(this.#dump, memory, address + BigInt(at * layout.size), into, layout.size);
-          classifier.run(new Uint32Array(bytes.buffer, 0, into.length / 4), pfn + at, pages, kept, from);
+          this.#unread += readStructPages(this.#dump, memory, address + BigInt((at - pfn) * layout.size), into, layout.size);
+          classifier.run(words, at, stop - at, kept, from);
+          step = classifier.until >= stop ? PROBE : PIECE;
+          at = classifier.skip(stop, end, kept, from);
         }
       }
     } catch (error) {
