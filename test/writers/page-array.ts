@@ -98,10 +98,6 @@ export class PageArray {
     for (let pfn = 0; pfn < count; pfn++) this.view.setUint32(pfn * PAGE_STRUCT + OFFSETS._mapcount, NO_TYPE, true);
   }
 
-  get words(): Uint32Array {
-    return new Uint32Array(this.bytes.buffer);
-  }
-
   /** Writes a page, and its tails. */
   set(pfn: number, { flags = [], type, anon, order, hugetlb, private: value }: PageRecipe): void {
     const at = pfn * PAGE_STRUCT;

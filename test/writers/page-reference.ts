@@ -24,7 +24,7 @@ export function leftOut(array: PageArray, of: Generation, level: number): number
       const second = at + PAGE_STRUCT;
       const byDtor = of.hugetlb === "destructor" || of.hugetlb === "folio-destructor";
       order = byDtor ? view.getUint8(second + OFFSETS.order) : Number(view.getBigUint64(second, true) % 256n);
-      if (order > 31 || pfn % 2 ** order !== 0) order = 0;
+      if (order > 18 || pfn % 2 ** order !== 0) order = 0;
       if (byDtor) huge = view.getUint8(second + OFFSETS.dtor) === HUGETLB_DTOR;
       else if (of.hugetlb === "flag") huge = (view.getBigUint64(second, true) >> BigInt(FLAGS.hugetlb)) % 2n === 1n;
       else huge = type === of.types.hugetlb;

@@ -13,7 +13,7 @@ import {
   type PageRecipe,
 } from "../../../test/writers/page-array.ts";
 import { leftOut } from "../../../test/writers/page-reference.ts";
-import { type PageClass, PageClassifier } from "./classify.ts";
+import { type PageClass, PageClassifier, PIECE } from "./classify.ts";
 import { type PageLayout, readPageLayout } from "./layout.ts";
 
 function layoutOf(lines: readonly string[]): PageLayout {
@@ -26,10 +26,12 @@ function run(array: PageArray, layout: PageLayout, level: number, chunk?: number
   const count = array.bytes.length / PAGE_STRUCT;
   const kept = new Uint8Array(Math.ceil(count / 8)).fill(0xff);
   const classifier = new PageClassifier(layout, level);
-  const step = chunk ?? count;
-  for (let pfn = 0; pfn < count; pfn += step) {
-    const pages = Math.min(step, count - pfn);
-    classifier.run(array.words.subarray(pfn * 16, (pfn + pages) * 16), pfn, pages, kept, 0);
+  const step = chunk ?? PIECE;
+  for (let pfn = 0; pfn < count;) {
+    const pages = Math.min(step - (pfn % step), count - pfn);
+    classifier.pages.set(array.bytes.subarray(pfn * PAGE_STRUCT, (pfn + pages) * PAGE_STRUCT));
+    classifier.run(pfn, pages, kept, 0);
+    pfn = classifier.skip(pfn + pages, count, kept, 0);
   }
   const out = Array.from({ length: count }, (_, pfn) => pfn).filter((pfn) => (kept[pfn >> 3]! & (1 << (pfn & 7))) === 0);
   return { out, counts: classifier.counts };
@@ -105,6 +107,19 @@ describe.each(GENERATIONS.map((of) => [of.name, of] as const))("a kernel like %s
     expect(one(16, { type: "unaccepted" }, pages, 3 * pages)).toEqual(of.unaccepted ? range(pages, 2 * pages) : []);
     expect(one(15, { type: "unaccepted" }, pages, 3 * pages)).toEqual([]);
     expect(one(16, { type: "unaccepted" }, pages + 1, 3 * pages)).toEqual([]);
+  });
+
+  test("a block of more than 1 GiB is none, whatever says so", () => {
+    const array = new PageArray(of, 32);
+    array.set(0, { flags: ["lru"], order: 18 });
+    expect(run(array, layout, 2).out).toEqual(range(0, 32));
+    array.set(0, { flags: ["lru"], order: 19 });
+    expect(run(array, layout, 2).out).toEqual([0]);
+    const free = new PageArray(of, 32);
+    free.set(0, { type: "buddy", private: 19n });
+    expect(run(free, { ...layout, orders: 32 }, 16).out).toEqual([]);
+    free.set(0, { type: "unaccepted" });
+    expect(run(free, { ...layout, orders: 0 }, 16).out).toEqual([]);
   });
 
   test("a tail is not looked at", () => {

@@ -1,4 +1,6 @@
+import { type ArrayPiece, PageKernels, RULES_BYTES } from "../../codec/kernels/kernels.ts";
 import type { PageLayout } from "./layout.ts";
+import { COUNTS, LAST_CLASS, writeRules } from "./rules.ts";
 
 /** Bits of a dump level (makedumpfile(8), -d). */
 export const EXCLUDE_ZERO: number = 1;
@@ -12,24 +14,45 @@ export const EXCLUDE_BY_CLASS: number = EXCLUDE_CACHE | EXCLUDE_CACHE_PRIVATE | 
 /** Why a page is left out. */
 export type PageClass = "free" | "cache" | "cachePrivate" | "user" | "hwpoison" | "offline";
 
-/** PAGE_MAPPING_ANON, bit 0 of `mapping` (linux:include/linux/page-flags.h). */
-const ANON = 1;
+/** As the page kernels number them. */
+const CLASSES: readonly PageClass[] = ["free", "cache", "cachePrivate", "user", "hwpoison", "offline"];
+
+/** Struct pages that are classed at once at most: with 64 bytes each they stay in a CPU's cache. */
+export const PIECE: number = 2048;
+/** Blocks have at most so many frames, and begin at multiples of their size. */
+const LARGEST_BLOCK = 2 ** 18;
 
 /**
  * Classes pages by their struct pages, by makedumpfile's rules and in its order (makedumpfile:makedumpfile.c:
  * __exclude_unnecessary_pages), so that the sets are the same: free, page cache, anonymous and hugetlb, poisoned, offline. A tail page
- * shares the fate of its head. What is in doubt stays in.
+ * shares the fate of its head. What is in doubt stays in. The rules themselves are in src/codec/kernels/asc/classify.ts: most programs
+ * end before JavaScript would have been compiled to be as fast.
  */
 export class PageClassifier {
-  readonly counts: Record<PageClass, number> = { free: 0, cache: 0, cachePrivate: 0, user: 0, hwpoison: 0, offline: 0 };
-  readonly #layout: PageLayout;
-  readonly #level: number;
+  /** Room for the struct pages of {@link PIECE} frames, in the machine's byte order, which must be ours. */
+  readonly pages: Uint8Array;
+  readonly #kernels: PageKernels;
+  readonly #piece: ArrayPiece;
+  readonly #bits: Uint8Array;
+  /** The rules with their results, as 64-bit numbers. */
+  readonly #rules: BigUint64Array;
   #until = 0;
-  #class: PageClass = "free";
 
   constructor(layout: PageLayout, level: number) {
-    this.#layout = layout;
-    this.#level = level;
+    const kernels = PageKernels.create();
+    this.#kernels = kernels;
+    this.#piece = kernels.allocatePiece(layout.size, PIECE);
+    this.pages = kernels.bytes(this.#piece.source, PIECE * layout.size);
+    this.#bits = kernels.bytes(this.#piece.kept, PIECE / 8 + 1);
+    const rules = kernels.bytes(this.#piece.rules, RULES_BYTES);
+    writeRules(rules, layout, level);
+    this.#rules = new BigUint64Array(rules.buffer, rules.byteOffset, RULES_BYTES / 8);
+  }
+
+  /** Pages left out so far. */
+  get counts(): Record<PageClass, number> {
+    const counts = CLASSES.map((name, i) => [name, Number(this.#rules[COUNTS + i])] as const);
+    return Object.fromEntries(counts) as Record<PageClass, number>;
   }
 
   /** End of the last block that was left out: frames below it are decided, and their struct pages need not be read. */
@@ -43,129 +66,43 @@ export class PageClassifier {
    * @returns the first frame that is not decided by it, or `to`.
    */
   skip(from: number, to: number, kept: Uint8Array, base: number): number {
-    return this.#until > from ? this.#clear(from, Math.min(this.#until, to), this.#class, kept, base) : from;
+    if (this.#until <= from) return from;
+    const end = Math.min(this.#until, to);
+    const count = COUNTS + Number(this.#rules[LAST_CLASS]);
+    this.#rules[count] = this.#rules[count]! + BigInt(clearBits(kept, from - base, end - base));
+    return end;
   }
 
   /**
-   * Clears the bits of frames `[pfn, pfn + count)` that are to be left out. Frames must come in ascending order over all calls. What comes
-   * out is the same for pieces of any size, as long as each begins at an even frame.
+   * Clears the bits of frames `[pfn, pfn + count)` that are to be left out, by their struct pages in {@link pages}. Frames must come in
+   * ascending order over all calls, and none that {@link skip} has decided. What comes out is the same for pieces of any size, as long as
+   * each begins at an even frame.
    *
-   * @param pages their struct pages in the machine's byte order, which must be ours. @param kept bitmap, bit 0 of byte 0 is frame `base`.
+   * @param count at most {@link PIECE}. @param kept bitmap, bit 0 of byte 0 is frame `base`.
    */
-  run(pages: Uint32Array, pfn: number, count: number, kept: Uint8Array, base: number): void {
-    const { size, flags, mapping, mapcount, compoundHead, private: privateAt } = this.#layout;
-    const layout = this.#layout;
-    const stride = size / 4;
-    const level = this.#level;
-    const end = pfn + count;
-    let at = this.skip(pfn, end, kept, base);
-    while (at < end) {
-      const page = (at - pfn) * stride;
-      const pageFlags = pages[page + flags]!;
-      // Most pages are neither: a tail's fate was its head's.
-      if ((pages[page + compoundHead]! & 1) !== 0) {
-        at++;
-        continue;
-      }
-      const type = pages[page + mapcount]!;
-      const isSlab = type === layout.slabType || (pageFlags & layout.slabFlag) !== 0;
-      let pageClass: PageClass | undefined;
-      let length = 1;
-      if ((level & EXCLUDE_FREE) !== 0 && type === layout.buddy && !isSlab) {
-        const order = pages[page + privateAt]!;
-        // Caught in the middle of a change, or no order of a block that begins here: it stays.
-        if (order < layout.orders && pages[page + privateAt + 1] === 0 && at % 2 ** order === 0) {
-          pageClass = "free";
-          length = 2 ** order;
-        }
-      } else if ((level & EXCLUDE_FREE) !== 0 && type === layout.unaccepted && !isSlab) {
-        const pagesOfBlock = 2 ** (layout.orders - 1);
-        if (at % pagesOfBlock === 0) {
-          pageClass = "free";
-          length = pagesOfBlock;
-        }
-      } else {
-        const isAnon = (pages[page + mapping]! & ANON) !== 0 && !isSlab;
-        const isCache =
-          (pageFlags & layout.lru) !== 0 ||
-          ((pageFlags & layout.swapCache) !== 0 && (layout.swapBacked === 0 || (pageFlags & layout.swapBacked) !== 0));
-        const isPrivate = (pageFlags & layout.privateFlag) !== 0;
-        // At an odd frame no compound page can begin: a head's second struct page is never in another piece.
-        const isHead = (pageFlags & layout.head) !== 0 && at % 2 === 0 && at + 1 < end;
-        if (
-          isCache &&
-          !isAnon &&
-          (isPrivate ? (level & EXCLUDE_CACHE_PRIVATE) !== 0 : (level & (EXCLUDE_CACHE | EXCLUDE_CACHE_PRIVATE)) !== 0)
-        ) {
-          pageClass = isPrivate ? "cachePrivate" : "cache";
-        } else if ((level & EXCLUDE_USER) !== 0 && (isAnon || (isHead && this.#isHugetlb(pages, page, stride, type)))) {
-          pageClass = "user";
-        } else if ((pageFlags & layout.hwPoison) !== 0) {
-          pageClass = "hwpoison";
-        } else if (type === layout.offline && !isSlab) {
-          pageClass = "offline";
-        }
-        if (pageClass !== undefined && isHead) length = this.#lengthOf(pages, page, stride, at);
-      }
-      if (pageClass === undefined) at++;
-      else if (length === 1) at = this.#clear(at, at + 1, pageClass, kept, base);
-      else {
-        this.#until = at + length;
-        this.#class = pageClass;
-        at = this.#clear(at, Math.min(this.#until, end), pageClass, kept, base);
-      }
-    }
-  }
-
-  /** Pages of a compound page, from its second struct page; 1 where the order makes no sense for this frame. */
-  #lengthOf(pages: Uint32Array, page: number, stride: number, pfn: number): number {
-    const { hugetlb, flags } = this.#layout;
-    const second = page + stride;
-    const order = hugetlb.kind === "destructor" ? byteAt(pages, second, hugetlb.orderAt) : pages[second + flags]! & 0xff;
-    return order < 32 && pfn % 2 ** order === 0 ? 2 ** order : 1;
-  }
-
-  #isHugetlb(pages: Uint32Array, page: number, stride: number, type: number): boolean {
-    const { hugetlb, flags } = this.#layout;
-    switch (hugetlb.kind) {
-      case "type":
-        return type === hugetlb.value;
-      case "flag":
-        return (pages[page + stride + flags]! & hugetlb.mask) !== 0;
-      case "destructor":
-        return hugetlb.value !== undefined && byteAt(pages, page + stride, hugetlb.dtorAt) === hugetlb.value;
-    }
-  }
-
-  /** Clears `[from, to)`, counts those that were set, and returns `to`. */
-  #clear(from: number, to: number, pageClass: PageClass, kept: Uint8Array, base: number): number {
-    let cleared = 0;
-    for (let pfn = from; pfn < to;) {
-      const bit = pfn - base;
-      if ((bit & 7) === 0 && pfn + 8 <= to) {
-        const byte = kept[bit >>> 3]!;
-        if (byte !== 0) {
-          cleared += POPCOUNT[byte]!;
-          kept[bit >>> 3] = 0;
-        }
-        pfn += 8;
-        continue;
-      }
-      const mask = 1 << (bit & 7);
-      const byte = kept[bit >>> 3]!;
-      if ((byte & mask) !== 0) {
-        cleared++;
-        kept[bit >>> 3] = byte & ~mask;
-      }
-      pfn++;
-    }
-    this.counts[pageClass] += cleared;
-    return to;
+  run(pfn: number, count: number, kept: Uint8Array, base: number): void {
+    const bit = (pfn - base) & 7;
+    const from = (pfn - base - bit) / 8;
+    const bytes = Math.ceil((bit + count) / 8);
+    this.#bits.set(kept.subarray(from, from + bytes));
+    const until = this.#kernels.classify(this.#piece, count, pfn % LARGEST_BLOCK, bit);
+    kept.set(this.#bits.subarray(0, bytes), from);
+    if (until > 0) this.#until = pfn + until;
   }
 }
 
-function byteAt(pages: Uint32Array, page: number, offset: number): number {
-  return (pages[page + (offset >>> 2)]! >>> ((offset & 3) * 8)) & 0xff;
+/** Clears bits `[from, to)`; returns how many were set. */
+function clearBits(bits: Uint8Array, from: number, to: number): number {
+  let cleared = 0;
+  for (let at = from; at < to;) {
+    const next = Math.min(to, (at | 7) + 1);
+    const mask = (0xff >>> (8 - (next - at))) << (at & 7);
+    const byte = bits[at >>> 3]!;
+    cleared += POPCOUNT[byte & mask]!;
+    bits[at >>> 3] = byte & ~mask;
+    at = next;
+  }
+  return cleared;
 }
 
 /** Bits set in each byte. */

@@ -2,13 +2,11 @@ import { asPfn, asVaddr, DumpError, isDumpError, type Vaddr } from "../../bytes/
 import type { DumpFile } from "../../format/index.ts";
 import { Kernel, openX86_64, Types, Vmcoreinfo } from "../../kernel/index.ts";
 import { PhysicalMemory, VirtualMemory } from "../../memory/index.ts";
-import { EXCLUDE_BY_CLASS, type PageClass, PageClassifier } from "../page-class/classify.ts";
+import { EXCLUDE_BY_CLASS, type PageClass, PageClassifier, PIECE } from "../page-class/classify.ts";
 import { type PageLayout, readPageLayout } from "../page-class/layout.ts";
 import { memMapRanges } from "../page-class/mem-map.ts";
 import { countBits, setBits } from "./bits.ts";
 
-/** Struct pages read at a time: up to the next frame that is a multiple of it. */
-const PIECE = 2048;
 /** Where a block has ended free memory or huge pages go on, as a rule, and then the first struct page decides many: few are read. */
 const PROBE = 64;
 
@@ -90,8 +88,6 @@ export class Selector {
   }
 
   #classify({ memory, vmcoreinfo, layout, classifier }: PageArray, from: number, to: number, kept: Uint8Array): void {
-    const bytes = new Uint8Array(PIECE * layout.size);
-    const words = new Uint32Array(bytes.buffer);
     try {
       for (const { pfn, count, address } of memMapRanges(memory, vmcoreinfo, this.#dump.pageSize, layout.size, from, to)) {
         const end = pfn + count;
@@ -99,10 +95,10 @@ export class Selector {
         let step = PROBE;
         while (at < end) {
           const stop = Math.min(at - (at % step) + step, end);
-          const into = bytes.subarray(0, (stop - at) * layout.size);
+          const into = classifier.pages.subarray(0, (stop - at) * layout.size);
           // A section may reach beyond RAM, and its struct pages then are nowhere.
           this.#unread += readStructPages(this.#dump, memory, address + BigInt((at - pfn) * layout.size), into, layout.size);
-          classifier.run(words, at, stop - at, kept, from);
+          classifier.run(at, stop - at, kept, from);
           step = classifier.until >= stop ? PROBE : PIECE;
           at = classifier.skip(stop, end, kept, from);
         }

@@ -645,3 +645,19 @@ describe.each(COMPRESSORS)("%s and its C library", (codec) => {
     expect(ourBytes / theirBytes).toBeLessThan(1.02);
   });
 });
+
+describe("a piece of a page array", () => {
+  const kernels = PageKernels.create();
+  const piece = kernels.allocatePiece(64, 128);
+
+  test("is checked before it is looked at", () => {
+    for (const count of [-1, 129, 1.5, NaN]) expect(() => kernels.classify(piece, count, 0, 0), `${count}`).toThrow(RangeError);
+    for (const bit of [-1, 8]) expect(() => kernels.classify(piece, 1, 0, bit), `${bit}`).toThrow(RangeError);
+    const end = kernels.memory.buffer.byteLength;
+    for (const place of ["source", "kept", "rules"] as const) {
+      for (const at of [0, end - 16, end])
+        expect(() => kernels.classify({ ...piece, [place]: at }, 1, 0, 0), `${place} ${at}`).toThrow(RangeError);
+    }
+    expect(kernels.classify(piece, 128, 0, 7)).toBe(0);
+  });
+});

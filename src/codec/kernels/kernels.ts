@@ -79,6 +79,22 @@ export interface PageBatch {
   readonly table: number;
 }
 
+/** The regions that a piece of a kernel's page array needs, as offsets in the memory, bytes; its rules begin with `structSize`. */
+export interface ArrayPiece {
+  /** Bytes of a struct page. */
+  readonly structSize: number;
+  /** Struct pages that there is room for. */
+  readonly pages: number;
+  readonly source: number;
+  /** A bit per page; it may begin at any bit of the first byte. */
+  readonly kept: number;
+  /** See asc/classify.ts. */
+  readonly rules: number;
+}
+
+/** What asc/classify.ts knows of the dumped kernel, and what it counts, bytes. */
+export const RULES_BYTES = 168;
+
 type Decompress = (src: number, length: number, dst: number, capacity: number) => number;
 type Compress = (src: number, n: number, pageSize: number, dst: number, lengths: number, flags: number, table: number) => number;
 
@@ -91,6 +107,7 @@ interface Exports {
   lzoDecompress: Decompress;
   snappyDecompress: Decompress;
   lz4Decompress: Decompress;
+  classify(pages: number, count: number, first: number, kept: number, bit: number, rules: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -221,6 +238,30 @@ export class PageKernels {
     this.#checkRegion(output, capacity);
     if (length > MAX_BLOCK || capacity > MAX_BLOCK) throw new RangeError(`page kernels: more than ${MAX_BLOCK} bytes at once`);
     return this.#decompressor(codec)(input, length, output, capacity);
+  }
+
+  /** Takes the regions of a piece of the page array. @throws RangeError when the memory's maximum does not allow it. */
+  allocatePiece(structSize: number, pages: number): ArrayPiece {
+    const source = this.allocate(structSize * pages);
+    return { structSize, pages, source, kept: this.allocate(pages / 8 + 1), rules: this.allocate(RULES_BYTES) };
+  }
+
+  /**
+   * Clears the bits of those pages among a piece's first `count` that its rules leave out.
+   *
+   * @param first frame of the first page, or what is left of it modulo 2^18. @param bit of the piece's bitmap for that page, 0 to 7.
+   * @returns where the last block of pages ends that was left out, in pages from the first; 0 where there is none.
+   * @throws RangeError when the piece does not have so many pages, or is not in the memory.
+   */
+  classify(piece: ArrayPiece, count: number, first: number, bit: number): number {
+    const { structSize, pages, source, kept, rules } = piece;
+    if (!Number.isInteger(count) || count < 0 || count > pages || bit < 0 || bit > 7) {
+      throw new RangeError(`page kernels: ${count} struct pages from bit ${bit} on, of a piece of ${pages}`);
+    }
+    this.#checkRegion(source, structSize * pages);
+    this.#checkRegion(kept, pages / 8 + 1);
+    this.#checkRegion(rules, RULES_BYTES);
+    return this.#exports.classify(source, count, first, kept, bit, rules) >>> 0;
   }
 
   #compressor(codec: KernelCompressor): Compress {

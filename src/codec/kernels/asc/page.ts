@@ -13,6 +13,8 @@
 import { zlibPage } from "./deflate";
 import { matchEnd, matchEndExact } from "./match";
 
+export { classify } from "./classify";
+
 /** In `flags`: the page is all zero. `zeroPages` sets it; the compressors skip such a page. */
 const ZERO: u8 = 1;
 /** In `flags`: the page did not shrink and is stored as it is. The compressors set it. */
