@@ -66,11 +66,16 @@ export class PageClassifier {
    * @returns the first frame that is not decided by it, or `to`.
    */
   skip(from: number, to: number, kept: Uint8Array, base: number): number {
-    if (this.#until <= from) return from;
     const end = Math.min(this.#until, to);
-    const count = COUNTS + Number(this.#rules[LAST_CLASS]);
-    this.#rules[count] = this.#rules[count]! + BigInt(clearBits(kept, from - base, end - base));
-    return end;
+    let cleared = 0;
+    let at = from;
+    for (; at < end; at += Math.min(PIECE, end - at)) {
+      const count = Math.min(PIECE, end - at);
+      cleared += this.#onBits(at - base, count, kept, (bit) => this.#kernels.clearBits(this.#piece, bit, count));
+    }
+    const of = COUNTS + Number(this.#rules[LAST_CLASS]);
+    if (cleared > 0) this.#rules[of] = this.#rules[of]! + BigInt(cleared);
+    return at;
   }
 
   /**
@@ -81,33 +86,18 @@ export class PageClassifier {
    * @param count at most {@link PIECE}. @param kept bitmap, bit 0 of byte 0 is frame `base`.
    */
   run(pfn: number, count: number, kept: Uint8Array, base: number): void {
-    const bit = (pfn - base) & 7;
-    const from = (pfn - base - bit) / 8;
-    const bytes = Math.ceil((bit + count) / 8);
-    this.#bits.set(kept.subarray(from, from + bytes));
-    const until = this.#kernels.classify(this.#piece, count, pfn % LARGEST_BLOCK, bit);
-    kept.set(this.#bits.subarray(0, bytes), from);
+    const until = this.#onBits(pfn - base, count, kept, (bit) => this.#kernels.classify(this.#piece, count, pfn % LARGEST_BLOCK, bit));
     if (until > 0) this.#until = pfn + until;
   }
-}
 
-/** Clears bits `[from, to)`; returns how many were set. */
-function clearBits(bits: Uint8Array, from: number, to: number): number {
-  let cleared = 0;
-  for (let at = from; at < to;) {
-    const next = Math.min(to, (at | 7) + 1);
-    const mask = (0xff >>> (8 - (next - at))) << (at & 7);
-    const byte = bits[at >>> 3]!;
-    cleared += POPCOUNT[byte & mask]!;
-    bits[at >>> 3] = byte & ~mask;
-    at = next;
+  /** Calls back with bits `[at, at + count)` of the bitmap in the piece's; they begin at its bit `bit`. What becomes of them is taken over. */
+  #onBits(at: number, count: number, kept: Uint8Array, change: (bit: number) => number): number {
+    const bit = at & 7;
+    const from = (at - bit) / 8;
+    const bytes = Math.ceil((bit + count) / 8);
+    this.#bits.set(kept.subarray(from, from + bytes));
+    const result = change(bit);
+    kept.set(this.#bits.subarray(0, bytes), from);
+    return result;
   }
-  return cleared;
 }
-
-/** Bits set in each byte. */
-export const POPCOUNT: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) => {
-  let count = 0;
-  for (let rest = byte; rest > 0; rest &= rest - 1) count++;
-  return count;
-});

@@ -1,4 +1,9 @@
-import { POPCOUNT } from "../page-class/classify.ts";
+/** Bits set in each byte. */
+const POPCOUNT: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) => {
+  let count = 0;
+  for (let rest = byte; rest > 0; rest &= rest - 1) count++;
+  return count;
+});
 
 /** Bits set among `[from, to)` of a bitmap, bit 0 of byte 0 first. */
 export function countBits(bits: Uint8Array, from: number, to: number): number {

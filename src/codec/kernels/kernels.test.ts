@@ -659,5 +659,24 @@ describe("a piece of a page array", () => {
         expect(() => kernels.classify({ ...piece, [place]: at }, 1, 0, 0), `${place} ${at}`).toThrow(RangeError);
     }
     expect(kernels.classify(piece, 128, 0, 7)).toBe(0);
+    expect(() => kernels.clearBits(piece, 0, 129)).toThrow(RangeError);
+  });
+
+  test("has bits to clear, and the others stay", () => {
+    const bits = kernels.bytes(piece.kept, 17);
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 17, maxLength: 17 }), fc.nat(7), fc.nat(128), (before, bit, count) => {
+        bits.set(before);
+        const cleared = kernels.clearBits(piece, bit, count);
+        const wanted = before.slice();
+        let set = 0;
+        for (let at = bit; at < bit + count; at++) {
+          set += (wanted[at >> 3]! >> (at & 7)) & 1;
+          wanted[at >> 3]! &= ~(1 << (at & 7));
+        }
+        expect([...bits]).toEqual([...wanted]);
+        expect(cleared).toBe(set);
+      }),
+    );
   });
 });

@@ -108,6 +108,7 @@ interface Exports {
   snappyDecompress: Decompress;
   lz4Decompress: Decompress;
   classify(pages: number, count: number, first: number, kept: number, bit: number, rules: number): number;
+  clearBits(bits: number, from: number, to: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;
@@ -255,13 +256,23 @@ export class PageKernels {
    */
   classify(piece: ArrayPiece, count: number, first: number, bit: number): number {
     const { structSize, pages, source, kept, rules } = piece;
+    this.#checkBits(piece, bit, count);
+    this.#checkRegion(source, structSize * pages);
+    this.#checkRegion(rules, RULES_BYTES);
+    return this.#exports.classify(source, count, first, kept, bit, rules) >>> 0;
+  }
+
+  /** Clears `count` of a piece's bits from `bit` on, 0 to 7. Returns how many were set. @throws RangeError when it does not have so many. */
+  clearBits(piece: ArrayPiece, bit: number, count: number): number {
+    this.#checkBits(piece, bit, count);
+    return this.#exports.clearBits(piece.kept, bit, bit + count) >>> 0;
+  }
+
+  #checkBits({ pages, kept }: ArrayPiece, bit: number, count: number): void {
     if (!Number.isInteger(count) || count < 0 || count > pages || bit < 0 || bit > 7) {
       throw new RangeError(`page kernels: ${count} struct pages from bit ${bit} on, of a piece of ${pages}`);
     }
-    this.#checkRegion(source, structSize * pages);
     this.#checkRegion(kept, pages / 8 + 1);
-    this.#checkRegion(rules, RULES_BYTES);
-    return this.#exports.classify(source, count, first, kept, bit, rules) >>> 0;
   }
 
   #compressor(codec: KernelCompressor): Compress {

@@ -158,7 +158,7 @@ export function classify(pages: usize, count: u32, first: u32, kept: usize, bit:
     until = at + (1 << order);
     store<u64>(rules, what, LAST_CLASS);
     const end = min(until, count);
-    store<u64>(counter, load<u64>(counter) + clear(kept, bit + at, bit + end));
+    store<u64>(counter, load<u64>(counter) + <u64>clearBits(kept, bit + at, bit + end));
     at = end;
   }
   return until;
@@ -180,7 +180,7 @@ function isHugetlb(page: usize, type: u64, rules: usize): bool {
 }
 
 /** Clears bits `[from, to)`; returns how many were set. */
-function clear(bits: usize, from: u32, to: u32): u64 {
+export function clearBits(bits: usize, from: u32, to: u32): u32 {
   let cleared: u32 = 0;
   while (from < to) {
     const byte = bits + <usize>(from >>> 3);
@@ -191,5 +191,5 @@ function clear(bits: usize, from: u32, to: u32): u64 {
     store<u8>(byte, was & ~mask);
     from = next;
   }
-  return <u64>cleared;
+  return cleared;
 }

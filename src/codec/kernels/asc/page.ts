@@ -13,7 +13,7 @@
 import { zlibPage } from "./deflate";
 import { matchEnd, matchEndExact } from "./match";
 
-export { classify } from "./classify";
+export { classify, clearBits } from "./classify";
 
 /** In `flags`: the page is all zero. `zeroPages` sets it; the compressors skip such a page. */
 const ZERO: u8 = 1;
