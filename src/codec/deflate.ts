@@ -1,7 +1,7 @@
-import { inflateRawSync } from "node:zlib";
 import { DumpError } from "../bytes/index.ts";
 import type { PageCodec } from "./codec.ts";
 import { inflateInto } from "./inflate.ts";
+import { nodeZlib } from "./node-zlib.ts";
 
 /**
  * Inflates one raw deflate stream: no header, no checksum. Bytes after the stream's end are ignored.
@@ -12,7 +12,7 @@ import { inflateInto } from "./inflate.ts";
 function decompress(input: Uint8Array, output: Uint8Array): number {
   let plain: Uint8Array;
   try {
-    plain = inflateRawSync(input, { maxOutputLength: Math.max(1, output.length) });
+    plain = nodeZlib().inflateRawSync(input, { maxOutputLength: Math.max(1, output.length) });
   } catch (error) {
     throw new DumpError(
       "CORRUPT",

@@ -1,6 +1,6 @@
-import { inflateSync } from "node:zlib";
 import { DumpError } from "../bytes/index.ts";
 import type { PageCodec } from "./codec.ts";
+import { nodeZlib } from "./node-zlib.ts";
 
 /**
  * Inflates one zlib stream (with the two-byte header; not gzip, not raw deflate). Bytes after the stream's checksum are
@@ -13,7 +13,7 @@ function decompress(input: Uint8Array, output: Uint8Array): number {
   let plain: Uint8Array;
   try {
     // One chunk that is never quite full: a full one makes node allocate and ask for the next.
-    plain = inflateSync(input, { maxOutputLength: Math.max(1, output.length), chunkSize: output.length + 64 });
+    plain = nodeZlib().inflateSync(input, { maxOutputLength: Math.max(1, output.length), chunkSize: output.length + 64 });
   } catch (error) {
     throw new DumpError("CORRUPT", `zlib: ${input.length} bytes do not inflate to at most ${output.length}: ${(error as Error).message}`, {
       cause: error,

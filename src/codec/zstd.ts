@@ -1,6 +1,6 @@
-import { constants, zstdDecompressSync } from "node:zlib";
 import { DumpError } from "../bytes/index.ts";
 import type { PageCodec } from "./codec.ts";
+import { nodeZlib } from "./node-zlib.ts";
 
 /**
  * Largest window that a frame may ask for, as a power of two: 8 MiB, the bound that RFC 8878 advises decoders to
@@ -15,6 +15,7 @@ const WINDOW_LOG_MAX = 23;
  * @throws CORRUPT on a malformed or cut frame, a wrong checksum, a window over 8 MiB, or more data than fits.
  */
 function decompress(input: Uint8Array, output: Uint8Array): number {
+  const { constants, zstdDecompressSync } = nodeZlib();
   let plain: Uint8Array;
   try {
     plain = zstdDecompressSync(input, {

@@ -1,10 +1,8 @@
 import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable, Writable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { createGunzip, createZstdDecompress } from "node:zlib";
 import { type ByteSource, DumpError } from "../bytes/index.ts";
+import { nodeZlib } from "../codec/index.ts";
 import type { DumpProblem, OpenOptions } from "./dump.ts";
 import { FileSource } from "./file-source.ts";
 
@@ -35,6 +33,10 @@ export async function unpackToTemporary(
   kind: Compression,
   options: OpenOptions,
 ): Promise<{ source: ByteSource; problems: DumpProblem[] }> {
+  // Loaded here, since few dumps are packed.
+  const { Readable, Writable } = process.getBuiltinModule("node:stream");
+  const { pipeline } = process.getBuiltinModule("node:stream/promises");
+  const { createGunzip, createZstdDecompress } = nodeZlib();
   const directory = mkdtempSync(join(tmpdir(), "lastwords-"));
   const path = join(directory, "unpacked");
   const fd = openSync(path, "w", 0o600);

@@ -1,6 +1,4 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-import { constants, zstdCompressSync } from "node:zlib";
+import { nodeZlib } from "../../codec/index.ts";
 import {
   DUMP_DH_COMPRESSED_LZO,
   DUMP_DH_COMPRESSED_SNAPPY,
@@ -112,8 +110,8 @@ let collect: (() => void) | undefined;
 function collectSometimes(): void {
   if (++calls % COLLECT_AFTER !== 0) return;
   if (!collect) {
-    setFlagsFromString("--expose-gc");
-    collect = runInNewContext("gc") as () => void;
+    process.getBuiltinModule("node:v8").setFlagsFromString("--expose-gc");
+    collect = process.getBuiltinModule("node:vm").runInNewContext("gc") as () => void;
   }
   collect();
 }
@@ -122,6 +120,7 @@ function collectSometimes(): void {
 function zstdInto(source: Uint8Array, output: Uint8Array): (page: Uint8Array, into: Uint8Array) => number {
   const native = openNativeZstd(source, output);
   if (native) return native;
+  const { constants, zstdCompressSync } = nodeZlib();
   return (page, into) => {
     collectSometimes();
     const packed = zstdCompressSync(page, {

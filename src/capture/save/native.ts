@@ -1,6 +1,3 @@
-import { createRequire } from "node:module";
-import { setFlagsFromString } from "node:v8";
-
 /*
  * node:zlib makes a context for every call, which costs as much as compressing a page does, and memory that is freed late. Node's binary
  * has the library's functions as symbols, and from 26 on node:ffi can call them. It is experimental: whatever goes wrong while it is set
@@ -25,10 +22,10 @@ function withFfi<T>(setUp: (ffi: Ffi) => T | undefined): T | undefined {
   try {
     // Optimized code would call the functions directly, and its compiler reads their signatures in a thread of its own, even while the
     // thread that they belong to ends and frees them: of a hundred saves one died of that (Node 26.10). This way costs nothing measurable.
-    setFlagsFromString("--no-turbo-fast-api-calls");
+    process.getBuiltinModule("node:v8").setFlagsFromString("--no-turbo-fast-api-calls");
     // It warns that it is experimental, on every run; the user cannot do anything about it.
     process.emitWarning = () => {};
-    return setUp(createRequire(import.meta.url)("node:ffi") as Ffi);
+    return setUp(process.getBuiltinModule("node:ffi") as Ffi);
   } catch {
     return undefined;
   } finally {

@@ -1,4 +1,4 @@
-import { crc32 } from "node:zlib";
+import { nodeZlib } from "../../codec/index.ts";
 import type { DumpProblem, ElfNote } from "../dump.ts";
 import { parseNotes } from "../elf/index.ts";
 
@@ -36,7 +36,7 @@ export function encodeNoteArea(notes: readonly StoredNote[]): Uint8Array {
   }
   view.setBigUint64(0, NOTES_MAGIC, true);
   view.setUint32(8, size, true);
-  view.setUint32(12, crc32(bytes.subarray(NOTES_HEADER)), true);
+  view.setUint32(12, nodeZlib().crc32(bytes.subarray(NOTES_HEADER)), true);
   return bytes;
 }
 
@@ -53,7 +53,7 @@ export function findNotes(room: Uint8Array, base: number, littleEndian: boolean,
     const start = at + NOTES_HEADER;
     const size = view.getUint32(at + 8, true);
     const area = room.subarray(start, start + size);
-    if (area.length < size || crc32(area) !== view.getUint32(at + 12, true)) {
+    if (area.length < size || nodeZlib().crc32(area) !== view.getUint32(at + 12, true)) {
       problems.push({ code: "CORRUPT", message: `the notes at offset ${base + at} do not have their checksum; they are left out` });
       return [];
     }
