@@ -94,10 +94,14 @@ function sleeper(): Int32Array {
   return sleepCell;
 }
 
+/** Major number of /dev/null and its like (linux:Documentation/admin-guide/devices.txt). */
+const MEMORY_DEVICES = 1;
+
 function isTerminal(fd: number): boolean {
   try {
-    // `fstat` answers for files and pipes. `node:tty` is loaded only behind it, since it brings the network code with it.
-    return fstatSync(fd).isCharacterDevice() && process.getBuiltinModule("node:tty").isatty(fd);
+    // `fstat` answers for files, pipes and /dev/null. `node:tty` is loaded only behind it, since it brings the network code with it.
+    const status = fstatSync(fd);
+    return status.isCharacterDevice() && status.rdev >> 8 !== MEMORY_DEVICES && process.getBuiltinModule("node:tty").isatty(fd);
   } catch {
     return false;
   }
