@@ -96,7 +96,7 @@ export async function saveElf(dump: DumpFile, output: Output, options: SaveOptio
       }
     }
   }
-  output.finish(at);
+  await output.finish(at);
   const second = reader.take();
   return {
     size: at,

@@ -30,7 +30,7 @@ export interface SaveOptions {
   /** Frames that are looked at together, a multiple of 8; for tests. */
   readonly window?: number;
   readonly onProgress?: (label: string, done: number, total: number) => void;
-  /** Called when all is written to a file, and waited for, while the file is made safe on its medium; the header still says incomplete. */
+  /** Called when all is written to a file, and waited for, while the file is made safe on its medium and its header said to be complete. */
   readonly onWritten?: () => Promise<void>;
 }
 
@@ -137,13 +137,15 @@ export async function saveKdump(dump: DumpFile, output: Output, options: SaveOpt
   if (output.path !== undefined) {
     // All is safe before the header says so.
     const safe = output.sync();
-    // It is awaited below.
-    safe.catch(() => {});
-    await options.onWritten?.();
-    await safe;
-    output.write(0, encodeKdumpHeader({ ...header, status: CODEC_FLAG[options.codec] }, geometry).subarray(0, pageSize));
-  }
-  output.finish(sums.end);
+    const looked = options.onWritten?.();
+    try {
+      await safe;
+      output.write(0, encodeKdumpHeader({ ...header, status: CODEC_FLAG[options.codec] }, geometry).subarray(0, pageSize));
+      await output.finish(sums.end);
+    } finally {
+      await looked;
+    }
+  } else await output.finish(sums.end);
   return {
     size: sums.end,
     ramPages,

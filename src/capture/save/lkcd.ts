@@ -55,7 +55,7 @@ export async function saveLkcd(dump: DumpFile, output: Output, options: SaveOpti
   }
   const { unreadable, firstProblem } = reader.take();
   writer.finish(unreadable > 0);
-  output.finish(sink.flush());
+  await output.finish(sink.flush());
   return {
     size: sink.size,
     ramPages: selector.ramPages,

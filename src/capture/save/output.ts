@@ -13,8 +13,8 @@ export interface Output {
   write(offset: number, bytes: Uint8Array): void;
   /** Resolves when what was written until now is safe on its medium, the file's name too. At once where the output cannot do that. */
   sync(): Promise<void>;
-  /** Ends with the file at this size, safe on its medium. */
-  finish(size: number): void;
+  /** Ends with the file at this size, safe on its medium when this resolves. */
+  finish(size: number): Promise<void>;
   /** Gives up: what is there stays. Safe to call after {@link finish}. */
   close(): void;
 }
@@ -111,11 +111,10 @@ export function fileOutput(path: string, replace: boolean): Output & { readonly 
       named = true;
       syncFolder(dirname(path));
     },
-    finish: (size) =>
-      attempt(path, () => {
-        ftruncateSync(fd, size);
-        fsyncSync(fd);
-      }),
+    async finish(size) {
+      attempt(path, () => ftruncateSync(fd, size));
+      await this.sync();
+    },
     close() {
       if (open) closeSync(fd);
       open = false;
@@ -136,7 +135,7 @@ export function flattenedOutput(fd: number, name: string): Output {
         writeAll(fd, bytes, null);
       }),
     sync: () => Promise.resolve(),
-    finish: () =>
+    finish: async () =>
       attempt(name, () => {
         writeAll(fd, flattenedEnd(), null);
         if (fstatSync(fd).isFile()) fsyncSync(fd);

@@ -12,7 +12,7 @@ const PIECE = 1024 * 1024;
  * @param fd to read from. @returns bytes of the dump. @throws TRUNCATED where the stream ends before its end marker (what was there is in
  *   the output), CORRUPT where it is none.
  */
-export function rearrange(fd: number, name: string, output: Output): number {
+export async function rearrange(fd: number, name: string, output: Output): Promise<number> {
   const read = (into: Uint8Array): number => {
     let done = 0;
     while (done < into.length) {
@@ -61,6 +61,6 @@ export function rearrange(fd: number, name: string, output: Output): number {
       if (received < part.length) throw new DumpError("TRUNCATED", `${name} ends within a piece of ${count} bytes for offset ${offset}`);
     }
   }
-  output.finish(size);
+  await output.finish(size);
   return size;
 }

@@ -1,8 +1,8 @@
-import { checkDump, type CheckResult } from "../../capture/check.ts";
+import { checkDump } from "../../capture/check.ts";
+import { printChecks } from "../check-lines.ts";
 import { exitCode } from "../exit-code.ts";
 import { openDumpOf, recordStats } from "../open-kernel.ts";
 import type { Args, Context } from "../table.ts";
-import { escapeLine } from "../terminal.ts";
 
 /** `lastwords check FILE...`. */
 export async function run(context: Context, args: Args<"check">): Promise<number> {
@@ -15,12 +15,5 @@ export async function run(context: Context, args: Args<"check">): Promise<number
     return results.every(({ ok }) => ok) && problems.length + dump.problems.length === 0 ? exitCode.good : exitCode.partial;
   } finally {
     dump.close();
-  }
-}
-
-/** One line for each thing. */
-export function printChecks({ out }: Context, results: readonly CheckResult[]): void {
-  for (const { what, ok, detail } of results) {
-    out.line(`${out.paint(ok ? "good" : "bad", ok ? "ok     " : "MISSING")} ${what.padEnd(11)} ${escapeLine(detail)}`);
   }
 }

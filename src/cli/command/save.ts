@@ -9,6 +9,7 @@ import { quickLog, saveLight } from "../../capture/save/light.ts";
 import { fileOutput, flattenedOutput, isFull, type Output, syncFolder, writeWhole } from "../../capture/save/output.ts";
 import { DumpError, isDumpError } from "../../bytes/index.ts";
 import { type DumpFile, FileSource, openDump, openSources, readStats, reason } from "../../format/index.ts";
+import { printChecks } from "../check-lines.ts";
 import { exitCode } from "../exit-code.ts";
 import { UsageError } from "../parse.ts";
 import type { Args, Context } from "../table.ts";
@@ -154,6 +155,8 @@ async function saveAt(
   // While the medium is busy this thread is not: the copy is looked at then. What comes of it is told at the end.
   let checks: Promise<CheckResult[]> | undefined;
   const onWritten = async (): Promise<void> => {
+    // Threads take a while to end, and they are done.
+    helpers?.close();
     checks = checkSaved([`${base}-incomplete`]);
     await Promise.allSettled([checks]);
   };
@@ -275,10 +278,16 @@ interface Done {
 
 /** Opens what was written, as anybody would. */
 async function checkSaved(outputs: readonly string[]): Promise<CheckResult[]> {
-  const { checkDump } = await import("../../capture/check.ts");
+  const { checkSteps } = await import("../../capture/check.ts");
   const { dump } = await openDump(outputs, {});
   try {
-    return checkDump(dump);
+    const results: CheckResult[] = [];
+    for (const result of checkSteps(dump)) {
+      results.push(result);
+      // The file may have been made safe meanwhile: then its header is due.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return results;
   } finally {
     dump.close();
   }
@@ -323,7 +332,6 @@ async function report(
     context.out.line(
       `${outputs.join(", ")}: ${formatBytes(result.size)}, ${result.savedPages} of ${result.ramPages} pages (${share.toFixed(1)} %), level ${level}, ${how}, ${seconds.toFixed(2)} s`,
     );
-    const { printChecks } = await import("./check.ts");
     printChecks(context, checks);
   }
   return result.unreadable > 0 || checks.some(({ ok }) => !ok) ? exitCode.partial : exitCode.good;
@@ -371,7 +379,7 @@ async function runRearrange(context: Context, args: Args<"save">): Promise<numbe
   const output = fileOutput(incomplete, true);
   const { rearrange } = await import("../../capture/save/rearrange.ts");
   try {
-    rearrange(0, "standard input", output);
+    await rearrange(0, "standard input", output);
   } catch (error) {
     throw kept(error, [path]);
   } finally {
@@ -381,7 +389,6 @@ async function runRearrange(context: Context, args: Args<"save">): Promise<numbe
   context.out.line(`${path}: ${formatBytes(statSync(path).size)}`);
   if (args.noCheck) return exitCode.good;
   const checks = await checkSaved([path]);
-  const { printChecks } = await import("./check.ts");
   printChecks(context, checks);
   return checks.some(({ ok }) => !ok) ? exitCode.partial : exitCode.good;
 }
