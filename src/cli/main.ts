@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { getSystemErrorMessage } from "node:util";
 
 import { isDumpError } from "../bytes/index.ts";
+import { end } from "./end.ts";
 import { exitCode, exitCodeOf } from "./exit-code.ts";
 import { findCommand, parseCommand, UsageError } from "./parse.ts";
 import { Progress } from "./progress.ts";
@@ -186,7 +187,7 @@ export async function main(argv: readonly string[], world: World = processWorld(
 export async function run(): Promise<never> {
   const code = await main(process.argv.slice(2));
   // Not `process.exitCode`: a worker or a socket left over must not keep a finished command alive.
-  process.exit(code);
+  end(code);
 }
 
 function processWorld(): World {

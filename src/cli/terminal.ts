@@ -62,6 +62,7 @@ export class FdSink implements Sink {
     if (!this.terminal) return undefined;
     const stated = Number(this.#env["COLUMNS"]);
     if (Number.isInteger(stated) && stated > 0) return stated;
+    streamsAreOpen = true;
     const columns: number | undefined = (this.#fd === 2 ? process.stderr : process.stdout).columns;
     // A serial console reports 0 columns.
     return columns !== undefined && columns > 0 ? columns : 80;
@@ -92,6 +93,13 @@ let sleepCell: Int32Array | undefined;
 function sleeper(): Int32Array {
   sleepCell ??= new Int32Array(new SharedArrayBuffer(4));
   return sleepCell;
+}
+
+let streamsAreOpen = false;
+
+/** Whether a terminal was asked for its width by Node's streams: Node may have made it non-blocking, and undoes that only at its own end. */
+export function nodeStreamsAreOpen(): boolean {
+  return streamsAreOpen;
 }
 
 /** Major number of /dev/null and its like (linux:Documentation/admin-guide/devices.txt). */

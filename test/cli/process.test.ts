@@ -1,6 +1,7 @@
 // The program as a process: what only a real pipe, signal or old Node can show.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, symlinkSync } from "node:fs";
+import { existsSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -49,6 +50,23 @@ test("much output through a slow, non-blocking pipe arrives whole", () => {
   const shell = `"${process.execPath}" --input-type=module -e "$CODE" | (sleep 0.5; md5sum)`;
   const expected = execFileSync("sh", ["-c", "seq -f 'line %.0f' 0 199999 | md5sum"], { encoding: "utf8" });
   expect(execFileSync("sh", ["-c", shell], { encoding: "utf8", env: { ...process.env, CODE: code } })).toBe(expected);
+});
+
+test("it ends at once where Node lets it, and in Node's way where that has something to do", () => {
+  const folder = scratchFolder();
+  const hook = join(folder, "hook.cjs");
+  writeFileSync(hook, 'process.on("exit", () => require("node:fs").writeSync(2, "in its own way"));');
+  const run = (args: readonly string[], env: Record<string, string> = {}): ReturnType<typeof lastwords> =>
+    spawnSync(process.execPath, ["-r", hook, ...args, bin, "report", join(folder, "none")], {
+      encoding: "utf8",
+      env: { ...process.env, NODE_V8_COVERAGE: undefined, ...env },
+    });
+  const direct = isBuiltin("node:ffi") ? expect.not.stringContaining("in its own way") : expect.stringContaining("in its own way");
+  expect(run([])).toMatchObject({ status: 1, stderr: direct });
+  const slow = { status: 1, stderr: expect.stringMatching(/no such file[^]*in its own way/) as string };
+  expect(run([], { LASTWORDS_NO_FFI: "1" })).toMatchObject(slow);
+  expect(run(["--cpu-prof", `--cpu-prof-dir=${folder}`])).toMatchObject(slow);
+  expect(readdirSync(folder).some((name) => name.endsWith(".cpuprofile"))).toBe(true);
 });
 
 /** A process that holds a clean-up, says so, and waits. */

@@ -6,6 +6,7 @@ import {
   DUMP_DH_COMPRESSED_ZSTD,
 } from "../../format/kdump/layout.ts";
 import { type PageBatch, PageKernels } from "../../codec/kernels/kernels.ts";
+import { collectGarbage } from "../../node/index.ts";
 import { openNativeZstd } from "./native.ts";
 
 /** Ways to store a page. */
@@ -105,15 +106,9 @@ export class PageCompressor {
  */
 const COLLECT_AFTER = 1024;
 let calls = 0;
-let collect: (() => void) | undefined;
 
 function collectSometimes(): void {
-  if (++calls % COLLECT_AFTER !== 0) return;
-  if (!collect) {
-    process.getBuiltinModule("node:v8").setFlagsFromString("--expose-gc");
-    collect = process.getBuiltinModule("node:vm").runInNewContext("gc") as () => void;
-  }
-  collect();
+  if (++calls % COLLECT_AFTER === 0) collectGarbage();
 }
 
 /** zstd level 1: the library inside the node binary, called directly with one context, where that can be; else node:zlib. */

@@ -1,37 +1,11 @@
+import { type Ffi, withFfi } from "../../node/index.ts";
+
 /*
  * node:zlib makes a context for every call, which costs as much as compressing a page does, and memory that is freed late. Node's binary
- * has the library's functions as symbols, and from 26 on node:ffi can call them. It is experimental: whatever goes wrong while it is set
- * up, it is done without.
+ * has the library's functions as symbols, and node:ffi can call them.
  */
 
-interface Library {
-  readonly functions: Readonly<Record<string, (...args: readonly (bigint | number)[]) => bigint | number>>;
-}
-
-interface Ffi {
-  dlopen(path: null, functions: Readonly<Record<string, { arguments: readonly string[]; return: string }>>): Library;
-  getRawPointer(view: ArrayBufferView): bigint;
-}
-
 const LEVEL = 1;
-
-/** Calls `setUp` with node:ffi; undefined where that is not to be had, or fails. */
-function withFfi<T>(setUp: (ffi: Ffi) => T | undefined): T | undefined {
-  if (process.env["LASTWORDS_NO_FFI"] === "1") return undefined;
-  const emit = process.emitWarning;
-  try {
-    // Optimized code would call the functions directly, and its compiler reads their signatures in a thread of its own, even while the
-    // thread that they belong to ends and frees them: of a hundred saves one died of that (Node 26.10). This way costs nothing measurable.
-    process.getBuiltinModule("node:v8").setFlagsFromString("--no-turbo-fast-api-calls");
-    // It warns that it is experimental, on every run; the user cannot do anything about it.
-    process.emitWarning = () => {};
-    return setUp(process.getBuiltinModule("node:ffi") as Ffi);
-  } catch {
-    return undefined;
-  } finally {
-    process.emitWarning = emit;
-  }
-}
 
 /**
  * A zstd compressor for pages within `source` into `output`, which must not move: views of shared or WebAssembly memory.
@@ -41,6 +15,9 @@ function withFfi<T>(setUp: (ffi: Ffi) => T | undefined): T | undefined {
 export function openNativeZstd(source: Uint8Array, output: Uint8Array): ((page: Uint8Array, into: Uint8Array) => number) | undefined {
   if (!(source.buffer instanceof SharedArrayBuffer)) return undefined;
   return withFfi((ffi) => {
+    // Optimized code would call the functions directly, and its compiler reads their signatures in a thread of its own, even while the
+    // thread that they belong to ends and frees them: of a hundred saves one died of that (Node 26.10). This way costs nothing measurable.
+    process.getBuiltinModule("node:v8").setFlagsFromString("--no-turbo-fast-api-calls");
     const { functions } = ffi.dlopen(null, {
       ZSTD_createCCtx: { arguments: [], return: "pointer" },
       ZSTD_compressCCtx: { arguments: ["pointer", "pointer", "u64", "pointer", "u64", "i32"], return: "u64" },

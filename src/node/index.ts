@@ -1,0 +1,2 @@
+export { type Ffi, type Library, withFfi } from "./ffi.ts";
+export { collectGarbage } from "./garbage.ts";
