@@ -37,7 +37,7 @@ export class PageCompressor {
   readonly zeros: Uint8Array;
   readonly #kernels: PageKernels;
   readonly #batch: PageBatch;
-  readonly #compressOne: ((page: Uint8Array, into: Uint8Array) => number) | undefined;
+  readonly #compressOne: ((page: number, at: number) => number) | undefined;
   readonly #codec: SaveCodec;
   readonly #pageSize: number;
 
@@ -51,7 +51,7 @@ export class PageCompressor {
     this.output = this.#kernels.bytes(batch.output, BATCH * pageSize);
     this.lengths = this.#kernels.lengths(batch, BATCH);
     this.zeros = this.#kernels.bytes(batch.flags, BATCH);
-    this.#compressOne = codec === "zstd" ? zstdInto(this.source, this.output) : undefined;
+    this.#compressOne = codec === "zstd" ? zstdInto(this.source, this.output, pageSize) : undefined;
   }
 
   /** Marks all-zero pages among the first `count`; returns how many there are. */
@@ -83,10 +83,9 @@ export class PageCompressor {
         for (let i = 0; i < count; i++) {
           let length = 0;
           if (this.zeros[i] !== 1) {
-            const page = this.source.subarray(i * size, (i + 1) * size);
-            length = compress(page, this.output.subarray(at, at + size));
-            if (length === 0 || length >= size) {
-              this.output.set(page, at);
+            length = compress(i, at);
+            if (length === 0) {
+              this.output.set(this.source.subarray(i * size, (i + 1) * size), at);
               length = size;
             }
           }
@@ -112,19 +111,19 @@ function collectSometimes(): void {
 }
 
 /** zstd level 1: the library inside the node binary, called directly with one context, where that can be; else node:zlib. */
-function zstdInto(source: Uint8Array, output: Uint8Array): (page: Uint8Array, into: Uint8Array) => number {
-  const native = openNativeZstd(source, output);
+function zstdInto(source: Uint8Array, output: Uint8Array, pageSize: number): (page: number, at: number) => number {
+  const native = openNativeZstd(source, output, pageSize);
   if (native) return native;
   const { constants, zstdCompressSync } = nodeZlib();
-  return (page, into) => {
+  return (page, at) => {
     collectSometimes();
-    const packed = zstdCompressSync(page, {
-      chunkSize: page.length + 64,
-      pledgedSrcSize: page.length,
+    const packed = zstdCompressSync(source.subarray(page * pageSize, (page + 1) * pageSize), {
+      chunkSize: pageSize + 64,
+      pledgedSrcSize: pageSize,
       params: { [constants.ZSTD_c_compressionLevel]: 1 },
     });
-    if (packed.length >= into.length) return 0;
-    into.set(packed);
+    if (packed.length >= pageSize) return 0;
+    output.set(packed, at);
     return packed.length;
   };
 }

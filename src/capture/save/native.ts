@@ -1,4 +1,4 @@
-import { type Ffi, withFfi } from "../../node/index.ts";
+import { withFfi } from "../../node/index.ts";
 
 /*
  * node:zlib makes a context for every call, which costs as much as compressing a page does, and memory that is freed late. Node's binary
@@ -8,11 +8,16 @@ import { type Ffi, withFfi } from "../../node/index.ts";
 const LEVEL = 1;
 
 /**
- * A zstd compressor for pages within `source` into `output`, which must not move: views of shared or WebAssembly memory.
+ * A zstd compressor for the pages that `source` is made of, into `output`; neither may move: views of shared or WebAssembly memory.
  *
- * @returns a function that answers the compressed size, 0 where it would not fit; undefined where this Node has no node:ffi.
+ * @returns a function of a page's number and the place in `output` that it is to go to, which has room for a page there; it answers the
+ *   compressed size, 0 where that is not below the page's. Undefined where this Node has no node:ffi.
  */
-export function openNativeZstd(source: Uint8Array, output: Uint8Array): ((page: Uint8Array, into: Uint8Array) => number) | undefined {
+export function openNativeZstd(
+  source: Uint8Array,
+  output: Uint8Array,
+  pageSize: number,
+): ((page: number, at: number) => number) | undefined {
   if (!(source.buffer instanceof SharedArrayBuffer)) return undefined;
   return withFfi((ffi) => {
     // Optimized code would call the functions directly, and its compiler reads their signatures in a thread of its own, even while the
@@ -20,28 +25,20 @@ export function openNativeZstd(source: Uint8Array, output: Uint8Array): ((page: 
     process.getBuiltinModule("node:v8").setFlagsFromString("--no-turbo-fast-api-calls");
     const { functions } = ffi.dlopen(null, {
       ZSTD_createCCtx: { arguments: [], return: "pointer" },
-      ZSTD_compressCCtx: { arguments: ["pointer", "pointer", "u64", "pointer", "u64", "i32"], return: "u64" },
+      // A size_t: below 2^31 here, but for errors, which are close to 2^64. As an i32 they are negative, and no bigint is made.
+      ZSTD_compressCCtx: { arguments: ["pointer", "pointer", "u64", "pointer", "u64", "i32"], return: "i32" },
     });
     const compress = functions["ZSTD_compressCCtx"]!;
     const context = functions["ZSTD_createCCtx"]!();
     if (context === 0n) return undefined;
-    const { from, to } = places(ffi, source, output);
-    return (page, into) => {
-      const size = compress(
-        context,
-        to + BigInt(into.byteOffset),
-        BigInt(into.length),
-        from + BigInt(page.byteOffset),
-        BigInt(page.length),
-        LEVEL,
-      );
-      // Errors are sizes near 2^64; the only one that can happen is that the page does not fit.
-      return Number(size) >= into.length ? 0 : Number(size);
+    const room = BigInt(pageSize);
+    const to = ffi.getRawPointer(output);
+    const from = ffi.getRawPointer(source);
+    const pages = Array.from({ length: source.length / pageSize }, (_, i) => from + BigInt(i * pageSize));
+    return (page, at) => {
+      const size = Number(compress(context, to + BigInt(at), room, pages[page]!, room, LEVEL));
+      // The only error that can happen is that the page does not fit.
+      return size > 0 && size < pageSize ? size : 0;
     };
   });
-}
-
-/** Addresses of the beginning of the two views' memories. */
-function places(ffi: Ffi, source: Uint8Array, output: Uint8Array): { from: bigint; to: bigint } {
-  return { from: ffi.getRawPointer(source) - BigInt(source.byteOffset), to: ffi.getRawPointer(output) - BigInt(output.byteOffset) };
 }
