@@ -122,12 +122,18 @@ export function subtract(ranges: readonly MemoryRange[], holes: readonly MemoryR
 const LOW_MEMORY = 0x10_0000;
 
 /**
+ * A page above it is left free, too: the firmware's area below it and memory kept with `memmap=SIZE$ADDRESS` would be one reserved range,
+ * which is "busy" as it begins in the first MiB (linux:arch/x86/kernel/e820.c:do_mark_busy), and with IO_STRICT_DEVMEM `/dev/mem` refuses it.
+ */
+const FIRST_REUSABLE = LOW_MEMORY + PAGE_SIZE;
+
+/**
  * Memory of the old kernel that the capture kernel may write: what the dump has, but not what the capture kernel runs in, nor what
  * `/dev/mem` does not reach.
  */
 export function reusableMemory(old: readonly MemoryRange[], own: MemoryMap): MemoryRange[] {
   const reach = Math.max(...own.ram.map(({ end }) => end));
-  return subtract(old, [...own.ram, { start: 0, end: LOW_MEMORY }, { start: reach, end: Number.MAX_SAFE_INTEGER }]);
+  return subtract(old, [...own.ram, { start: 0, end: FIRST_REUSABLE }, { start: reach, end: Number.MAX_SAFE_INTEGER }]);
 }
 
 /** Ranges of the old kernel's RAM that are worth a parameter, and how many of them at most: a command line has 2048 bytes. */

@@ -161,7 +161,10 @@ function resident(context: Context, args: SoftbootArgs, memory: MemoryFile, isWr
     onProgress: context.progress,
   });
   if (!found) {
-    const where = crashdump === undefined ? args.memory : `${hex(physicalAddress(BigInt(crashdump)) ?? crashdump)} of ${args.memory}`;
+    const address = crashdump === undefined ? undefined : physicalAddress(BigInt(crashdump));
+    // Memory that is there and refused (STRICT_DEVMEM) is another matter than memory without a dump.
+    if (address !== undefined) memory.read(address, new Uint8Array(16));
+    const where = crashdump === undefined ? args.memory : `${hex(address ?? crashdump)} of ${args.memory}`;
     throw new DumpError("NOT_STORED", `there is no dump at ${where}${isDevice ? "; was the memory kept with memmap=?" : ""}`);
   }
   if (isWritten) return found;
