@@ -1,2 +1,2 @@
-export { type Ffi, type Library, withFfi } from "./ffi.ts";
+export { withFfi } from "./ffi.ts";
 export { collectGarbage } from "./garbage.ts";

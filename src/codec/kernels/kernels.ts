@@ -96,14 +96,22 @@ export interface ArrayPiece {
 export const RULES_BYTES = 168;
 
 type Decompress = (src: number, length: number, dst: number, capacity: number) => number;
-type Compress = (src: number, n: number, pageSize: number, dst: number, lengths: number, flags: number, table: number) => number;
+
+/** As asc/page.ts numbers them. */
+const COMPRESSORS: Readonly<Record<KernelCompressor, number>> = { lzo: 0, snappy: 1, lz4: 2, zlib: 3 };
 
 interface Exports {
   zeroPages(src: number, n: number, pageSize: number, flags: number): number;
-  lzoBatch: Compress;
-  snappyBatch: Compress;
-  lz4Batch: Compress;
-  zlibBatch: Compress;
+  compressBatch(
+    codec: number,
+    src: number,
+    n: number,
+    pageSize: number,
+    dst: number,
+    lengths: number,
+    flags: number,
+    table: number,
+  ): number;
   lzoDecompress: Decompress;
   snappyDecompress: Decompress;
   lz4Decompress: Decompress;
@@ -220,8 +228,7 @@ export class PageKernels {
   compress(codec: KernelCompressor, batch: PageBatch, count: number): number {
     this.#checkBatch(batch, count);
     const { source, pageSize, output, lengths, flags, table } = batch;
-    const kernel = this.#compressor(codec);
-    return kernel(source, count, pageSize, output, lengths, flags, table) >>> 0;
+    return this.#exports.compressBatch(COMPRESSORS[codec], source, count, pageSize, output, lengths, flags, table) >>> 0;
   }
 
   /**
@@ -273,10 +280,6 @@ export class PageKernels {
       throw new RangeError(`page kernels: ${count} struct pages from bit ${bit} on, of a piece of ${pages}`);
     }
     this.#checkRegion(kept, pages / 8 + 1);
-  }
-
-  #compressor(codec: KernelCompressor): Compress {
-    return this.#exports[`${codec}Batch`];
   }
 
   #decompressor(codec: KernelCodec): Decompress {

@@ -333,20 +333,17 @@ function makeCode(counts: usize, symbols: u32, maxBits: u32, codes: usize, scrat
   }
 }
 
-/** The fixed code of RFC 1951, 3.2.6. */
+/** Bits of a literal or length in the fixed code of RFC 1951, 3.2.6. */
+function fixedBits(symbol: u32): u32 {
+  return symbol < 144 || symbol >= 280 ? 8 : symbol < 256 ? 9 : 7;
+}
+
+/** The fixed code: each of its four ranges of symbols counts up from a value of its own. */
 function fixedCodes(scratch: usize): void {
   for (let symbol: u32 = 0; symbol < 288; symbol++) {
-    let bits: u32 = 8;
-    let value: u32 = 0x30 + symbol;
-    if (symbol >= 280) value = 0xc0 + symbol - 280;
-    else if (symbol >= 256) {
-      bits = 7;
-      value = symbol - 256;
-    } else if (symbol >= 144) {
-      bits = 9;
-      value = 0x190 + symbol - 144;
-    }
-    store<u32>(scratch + LITLEN_CODES + ((<usize>symbol) << 2), (reversed(value, bits) << 8) | bits);
+    const first: u32 = symbol < 144 ? 0x30 : symbol < 256 ? 0x190 - 144 : symbol < 280 ? 0 - 256 : 0xc0 - 280;
+    const bits = fixedBits(symbol);
+    store<u32>(scratch + LITLEN_CODES + ((<usize>symbol) << 2), (reversed(first + symbol, bits) << 8) | bits);
   }
   for (let symbol: u32 = 0; symbol < 30; symbol++) {
     store<u32>(scratch + DISTANCE_CODES + ((<usize>symbol) << 2), (reversed(symbol, 5) << 8) | 5);
@@ -366,8 +363,7 @@ function costOf(counts: usize, codes: usize, symbols: u32): u32 {
 function fixedCost(counts: usize): u32 {
   let bits: u32 = 0;
   for (let symbol: u32 = 0; symbol < LITLEN_SYMBOLS; symbol++) {
-    const length: u32 = symbol < 144 || symbol >= 280 ? 8 : symbol < 256 ? 9 : 7;
-    bits += load<u32>(counts + ((<usize>symbol) << 2)) * length;
+    bits += load<u32>(counts + ((<usize>symbol) << 2)) * fixedBits(symbol);
   }
   return bits;
 }

@@ -597,74 +597,41 @@ function storeRaw(src: usize, pageSize: usize, dst: usize, flag: usize): usize {
   return pageSize;
 }
 
+/** What a page is compressed to, as `compressBatch` numbers it; kernels.ts says the same. */
+const LZO: u32 = 0;
+const SNAPPY: u32 = 1;
+const LZ4: u32 = 2;
+
 /**
  * Compresses `n` pages one by one and appends what comes out at `dst`, without gaps.
  *
+ * @param codec LZO, SNAPPY, LZ4; anything else is zlib.
  * @param src `n` pages of `pageSize` bytes (a power of two, 4096 to 65536), and 16 bytes.
  * @param dst room for `n` pages and 16 bytes.
  * @param lengths `n` u32: bytes that each page took; 0 for one skipped, `pageSize` for one stored raw, else less.
  * @param flags `n` bytes. In: a page with ZERO is skipped. Out: RAW is set for a page that did not shrink, else nothing.
- * @param table 32 KiB of scratch; for `zlibBatch` at least three times `pageSize` and 16 KiB.
+ * @param table 32 KiB of scratch; for zlib at least three times `pageSize` and 16 KiB.
  * @returns bytes appended.
  */
-export function lzoBatch(src: usize, n: u32, pageSize: usize, dst: usize, lengths: usize, flags: usize, table: usize): usize {
+export function compressBatch(
+  codec: u32,
+  src: usize,
+  n: u32,
+  pageSize: usize,
+  dst: usize,
+  lengths: usize,
+  flags: usize,
+  table: usize,
+): usize {
   let op = dst;
   for (let p: u32 = 0; p < n; p++) {
     const flag = flags + p;
     let length: usize = 0;
     if (load<u8>(flag) == 0) {
-      length = lzoPage(src, pageSize, op, table);
-      if (length == 0) length = storeRaw(src, pageSize, op, flag);
-    }
-    store<u32>(lengths + ((<usize>p) << 2), <u32>length);
-    op += length;
-    src += pageSize;
-  }
-  return op - dst;
-}
-
-/** As `lzoBatch`, for Snappy. */
-export function snappyBatch(src: usize, n: u32, pageSize: usize, dst: usize, lengths: usize, flags: usize, table: usize): usize {
-  let op = dst;
-  for (let p: u32 = 0; p < n; p++) {
-    const flag = flags + p;
-    let length: usize = 0;
-    if (load<u8>(flag) == 0) {
-      length = snappyPage(src, pageSize, op, table);
-      if (length == 0) length = storeRaw(src, pageSize, op, flag);
-    }
-    store<u32>(lengths + ((<usize>p) << 2), <u32>length);
-    op += length;
-    src += pageSize;
-  }
-  return op - dst;
-}
-
-/** As `lzoBatch`, for LZ4. */
-export function lz4Batch(src: usize, n: u32, pageSize: usize, dst: usize, lengths: usize, flags: usize, table: usize): usize {
-  let op = dst;
-  for (let p: u32 = 0; p < n; p++) {
-    const flag = flags + p;
-    let length: usize = 0;
-    if (load<u8>(flag) == 0) {
-      length = lz4Page(src, pageSize, op, table);
-      if (length == 0) length = storeRaw(src, pageSize, op, flag);
-    }
-    store<u32>(lengths + ((<usize>p) << 2), <u32>length);
-    op += length;
-    src += pageSize;
-  }
-  return op - dst;
-}
-
-/** As `lzoBatch`, for zlib's format. */
-export function zlibBatch(src: usize, n: u32, pageSize: usize, dst: usize, lengths: usize, flags: usize, table: usize): usize {
-  let op = dst;
-  for (let p: u32 = 0; p < n; p++) {
-    const flag = flags + p;
-    let length: usize = 0;
-    if (load<u8>(flag) == 0) {
-      length = zlibPage(src, pageSize, op, table);
+      if (codec == LZO) length = lzoPage(src, pageSize, op, table);
+      else if (codec == SNAPPY) length = snappyPage(src, pageSize, op, table);
+      else if (codec == LZ4) length = lz4Page(src, pageSize, op, table);
+      else length = zlibPage(src, pageSize, op, table);
       if (length == 0) length = storeRaw(src, pageSize, op, flag);
     }
     store<u32>(lengths + ((<usize>p) << 2), <u32>length);
