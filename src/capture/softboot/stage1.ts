@@ -53,8 +53,6 @@ export interface Stage1Options {
   readonly maxRanges?: number;
   /** Pages are put together above this address, if memory allows; the next kernel needs what is below. Default 64 MiB. */
   readonly above?: number;
-  /** Of zlib, 1 to 9. Default 1: in a capture kernel time is short. */
-  readonly compressionLevel?: number;
   readonly onProgress?: (label: string, done: number, total: number) => void;
 }
 
@@ -244,8 +242,8 @@ class Stage1 {
   }
 
   #save(pass: Pass): void {
-    const { dump, compressionLevel = 1, onProgress } = this.#options;
-    const encoder = new PageRecordEncoder("gzip", compressionLevel);
+    const { dump, onProgress } = this.#options;
+    const encoder = new PageRecordEncoder("gzip");
     pass.started = true;
     const builder = new PageBuilder((page, firstRecord, used, lastEnd, ended) => {
       const index = pass.run.add(crc32(page), firstRecord, used, lastEnd, ended);

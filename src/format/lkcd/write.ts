@@ -1,5 +1,5 @@
-import { deflateSync } from "node:zlib";
 import { DumpError, encodeLatin1, hex, MAX_PADDR } from "../../bytes/index.ts";
+import { FLAG_RAW, type PageBatch, PageKernels } from "../../codec/kernels/kernels.ts";
 import {
   DUMP_ASM_MAGIC_NUMBER,
   DUMP_COMPRESS_GZIP,
@@ -138,20 +138,20 @@ export function encodeEndRecord(truncated: boolean): Uint8Array {
 
 const ZERO_PAGE: Buffer = Buffer.alloc(LKCD_PAGE_SIZE);
 
-/** A page needs no larger window, and setting up what is larger takes longer than compressing: a sixth of the time is saved. */
-const FOR_PAGES = { windowBits: 12, memLevel: 7, chunkSize: LKCD_PAGE_SIZE + 256 } as const;
-
 /** Makes page records; the returned bytes are valid until the next call. */
 export class PageRecordEncoder {
   readonly compress: "none" | "rle" | "gzip";
-  readonly #level: number;
+  readonly #kernels: PageKernels = PageKernels.create();
+  /** Of one page: a page may be written over as soon as its record is there. */
+  readonly #batch: PageBatch = this.#kernels.allocateBatch(LKCD_PAGE_SIZE, 1);
+  readonly #source: Uint8Array = this.#kernels.bytes(this.#batch.source, LKCD_PAGE_SIZE);
+  readonly #output: Uint8Array = this.#kernels.bytes(this.#batch.output, LKCD_PAGE_SIZE);
+  readonly #flags: Uint8Array = this.#kernels.bytes(this.#batch.flags, 1);
   readonly #record: Uint8Array = new Uint8Array(DUMP_PAGE_HEADER_SIZE + LKCD_PAGE_SIZE);
   readonly #view: DataView = new DataView(this.#record.buffer);
 
-  /** @param level of zlib, 1 to 9. Any makes a stream that LKCD's readers take; the kernel's writer used 9. */
-  constructor(compress: "none" | "rle" | "gzip", level = 6) {
+  constructor(compress: "none" | "rle" | "gzip") {
     this.compress = compress;
-    this.#level = level;
   }
 
   /**
@@ -166,11 +166,13 @@ export class PageRecordEncoder {
     let size = LKCD_PAGE_SIZE;
     if (ZERO_PAGE.compare(page) === 0) size = 0;
     else if (this.compress === "gzip") {
-      const packed = deflateSync(page, { ...FOR_PAGES, level: this.#level });
-      if (packed.length < LKCD_PAGE_SIZE) {
+      this.#source.set(page);
+      this.#flags[0] = 0;
+      const packed = this.#kernels.compress("zlib", this.#batch, 1);
+      if (this.#flags[0] !== FLAG_RAW) {
         flags = DUMP_DH_COMPRESSED;
-        size = packed.length;
-        this.#record.set(packed, DUMP_PAGE_HEADER_SIZE);
+        size = packed;
+        this.#record.set(this.#output.subarray(0, packed), DUMP_PAGE_HEADER_SIZE);
       }
     } else if (this.compress === "rle") {
       const packed = encodeRun(page, this.#record, DUMP_PAGE_HEADER_SIZE, DUMP_PAGE_HEADER_SIZE + LKCD_PAGE_SIZE - 1);
