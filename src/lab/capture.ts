@@ -8,7 +8,7 @@ import { captureInit, FACTS_DISK, firstInit, type GuestLoad, NO_LOAD, REGION_OFF
 import { Initramfs } from "./initramfs.ts";
 import type { LabKernel } from "./kernels.ts";
 import { type LoadableModule, resolveModules } from "./modules.ts";
-import { Machine } from "./qemu.ts";
+import { Machine, type MachineOptions } from "./qemu.ts";
 import { readRange } from "./read-range.ts";
 import { guestTools } from "./tools.ts";
 import { vmcoreSize } from "./vmcore-size.ts";
@@ -98,7 +98,7 @@ export async function captureCrash(options: CaptureOptions): Promise<Capture> {
     await truncate(factsDisk, REGION_OFFSET + roundUp(options.region?.size ?? 0, 1024 * 1024));
 
     options.progress?.(`crashing ${kernel.release}: ${way.what}`);
-    await using machine = await Machine.start({
+    const machineOptions: MachineOptions = {
       kernel: kernel.image,
       initramfs,
       append: commandLine(options),
@@ -111,13 +111,11 @@ export async function captureCrash(options: CaptureOptions): Promise<Capture> {
       ],
       ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
       signal: options.signal,
-    });
-    let stages: Stage[];
-    try {
-      stages = await follow(machine, way);
-    } finally {
-      await writeFile(join(folder, "console.log"), machine.console, "latin1");
-    }
+      consoleFile: join(folder, "console.log"),
+      progress: options.progress,
+    };
+    await using machine = await Machine.boot(machineOptions, /^lastwords-lab: /m);
+    const stages = await follow(machine, way);
 
     const vmcoreBytes = await vmcoreSize(vmcoreDisk);
     if (vmcoreBytes > (await stat(vmcoreDisk)).size)

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { closeSync, openSync, readSync, unlinkSync } from "node:fs";
+import { closeSync, openSync, readSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -40,10 +40,20 @@ export interface MachineOptions {
   /** The machine is killed after this time. Default 5 minutes. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
+  /** All console text is written there when the machine has ended. */
+  readonly consoleFile?: string;
+  /** Told that a machine is started once more, see {@link Machine.boot}. */
+  readonly progress?: ((message: string) => void) | undefined;
 }
 
 /** How often the console is looked at. */
 const CONSOLE_INTERVAL_MS = 25;
+
+/** From the start of a machine to the first words of its user space. */
+const BOOT_LIMIT_MS = 120_000;
+
+/** A kernel's last line (linux:kernel/panic.c:panic). */
+const DEATH = /^(?:\[[^\]\n]*\] )?Kernel panic - not syncing/m;
 
 /** Characters of console text kept; a guest that says more is broken. */
 const CONSOLE_LIMIT = 64 * 1024 * 1024;
@@ -64,6 +74,9 @@ export class Machine implements AsyncDisposable {
   #consoleBytes = 0;
   #console = "";
   #stderr = "";
+  /** How the machine ended, for messages. */
+  #end = "";
+  #registers = "";
   #ended = false;
   #failure: unknown;
 
@@ -88,10 +101,33 @@ export class Machine implements AsyncDisposable {
     return machine;
   }
 
+  /**
+   * Starts a machine and waits for the first words of its user space. A kernel that dies before is started once more: QEMU's software
+   * emulation now and then kills one by a fault that is not the kernel's own (seen on 6.12, and once on 7.2, with a thread for each CPU), and
+   * until user space speaks nothing has been done to the disks.
+   * @param words what its init says first, within two minutes.
+   * @throws LabError as {@link start} and {@link waitFor}.
+   */
+  static async boot(options: MachineOptions, words: RegExp): Promise<Machine> {
+    for (let again = false; ; again = true) {
+      const machine = await Machine.start(options);
+      try {
+        await machine.waitFor(words, BOOT_LIMIT_MS);
+        return machine;
+      } catch (error) {
+        await machine.kill();
+        if (again || !DEATH.test(machine.console)) throw error;
+        options.progress?.(`the kernel died before its user space began, and is started once more; ${machine.#last()}`);
+      }
+    }
+  }
+
   private constructor(program: string, options: MachineOptions) {
     const child = spawn(program, machineArguments(options), { stdio: ["pipe", this.#consoleFd, "pipe", "pipe"] });
     this.#child = child;
-    this.#qmp = new QmpClient(child.stdio[3] as Duplex);
+    this.#qmp = new QmpClient(child.stdio[3] as Duplex, (name, data) => {
+      if (name === "SHUTDOWN") void this.#shutDown(String(data["reason"]));
+    });
     this.#timeoutMs = options.timeoutMs ?? 300_000;
     this.#timer = setTimeout(() => this.#fail(this.#timeout("the machine ran", this.#timeoutMs)), this.#timeoutMs);
     options.signal?.addEventListener("abort", () => this.#fail(options.signal?.reason), { once: true });
@@ -109,13 +145,22 @@ export class Machine implements AsyncDisposable {
         clearInterval(listener);
         this.#listen();
         closeSync(this.#consoleFd);
+        try {
+          if (options.consoleFile !== undefined) writeFileSync(options.consoleFile, this.#console, "latin1");
+        } catch (problem) {
+          this.#failure ??= problem;
+        }
         this.#ended = true;
         process.off("exit", killer);
         for (const wake of this.#waiting) wake();
         resolve();
       };
       child.on("error", end);
-      child.on("close", () => end()); // close, not exit: its standard error has been read to the end
+      // close, not exit: its standard error has been read to the end
+      child.on("close", (code, signal) => {
+        if (this.#end === "") this.#end = signal === null ? `QEMU ended with ${code}` : `QEMU was ended by ${signal}`;
+        end();
+      });
     });
   }
 
@@ -129,6 +174,22 @@ export class Machine implements AsyncDisposable {
       if (this.#console.length > CONSOLE_LIMIT) continue;
       this.#console += chunk.toString("latin1", 0, length).replaceAll("\r", "");
       for (const wake of this.#waiting) wake();
+    }
+  }
+
+  /**
+   * The guest has switched itself off, and QEMU waits (`-action shutdown=pause`). The registers of a guest that reset itself are all
+   * there is to say why where its kernel said nothing: a triple fault resets a PC too.
+   */
+  async #shutDown(reason: string): Promise<void> {
+    if (this.#end !== "") return; // what follows is our own quit
+    this.#end = `the guest's end was ${reason}`;
+    try {
+      if (reason === "guest-reset")
+        this.#registers = String(await this.#qmp.execute("human-monitor-command", { "command-line": "info registers -a" }));
+      await this.#qmp.execute("quit", {});
+    } catch {
+      // It has been killed meanwhile.
     }
   }
 
@@ -148,6 +209,12 @@ export class Machine implements AsyncDisposable {
   /** Everything the guest wrote to its console up to now, one byte a character, without carriage returns. */
   get console(): string {
     return this.#console;
+  }
+
+  /** How the machine ended, and its last words. */
+  #last(): string {
+    const rest = [this.consoleTail(60), this.#stderr.trim(), this.#registers.trim()].filter((text) => text !== "").join("\n");
+    return `${this.#end}; its console ends with:\n${rest}`;
   }
 
   /** The last lines of the console, for error messages. */
@@ -170,11 +237,7 @@ export class Machine implements AsyncDisposable {
       const match = pattern.exec(this.#console);
       if (match !== null) return match;
       this.#check();
-      if (this.#ended)
-        throw new LabError(
-          "GUEST",
-          `the machine ended without saying ${pattern.source}; its console ends with:\n${this.consoleTail()}${this.#stderr}`,
-        );
+      if (this.#ended) throw new LabError("GUEST", `the machine ended without saying ${pattern.source}: ${this.#last()}`);
       const left = deadline - performance.now();
       if (left <= 0) throw this.#timeout(`the machine did not say ${pattern.source}`, timeoutMs);
       await this.#news(left);
@@ -251,6 +314,7 @@ function machineArguments(options: MachineOptions): string[] {
   // signal=off: Ctrl-C is for the tool, the tool ends the machine.
   args.push("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console");
   args.push("-chardev", "socket,id=control,fd=3", "-mon", "chardev=control,mode=control");
+  args.push("-action", "shutdown=pause");
   if ((options.onReset ?? "exit") === "exit") args.push("-no-reboot");
   for (const [i, disk] of (options.disks ?? []).entries()) {
     args.push("-blockdev", JSON.stringify({ driver: "raw", "node-name": `disk${i}`, file: { driver: "file", filename: disk.path } }));

@@ -7,12 +7,14 @@ interface Reply {
   readonly return?: unknown;
   readonly error?: { readonly desc: string };
   readonly event?: string;
+  readonly data?: Readonly<Record<string, unknown>>;
 }
 
-/** The client's end of QEMU's machine protocol: one JSON object a line, replies matched by id, events ignored. */
+/** The client's end of QEMU's machine protocol: one JSON object a line, replies matched by id. */
 export class QmpClient {
   readonly #stream: Duplex;
   readonly #pending: Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }> = new Map();
+  readonly #onEvent: (name: string, data: Readonly<Record<string, unknown>>) => void;
   #text = "";
   #lastId = 0;
   /** Resolves when QEMU has greeted and accepts commands, rejects when the stream ends before. */
@@ -20,8 +22,9 @@ export class QmpClient {
   #greeted: () => void = () => {};
   #unheard: (error: Error) => void = () => {};
 
-  constructor(stream: Duplex) {
+  constructor(stream: Duplex, onEvent: (name: string, data: Readonly<Record<string, unknown>>) => void) {
     this.#stream = stream;
+    this.#onEvent = onEvent;
     const greeting = new Promise<void>((resolve, reject) => {
       this.#greeted = resolve;
       this.#unheard = reject;
@@ -41,6 +44,7 @@ export class QmpClient {
     for (const line of lines.filter((candidate) => candidate.trim() !== "")) {
       const reply = JSON.parse(line) as Reply;
       if (reply.QMP !== undefined) this.#greeted();
+      if (reply.event !== undefined) this.#onEvent(reply.event, reply.data ?? {});
       const pending = this.#pending.get(reply.id ?? -1);
       if (pending === undefined) continue;
       this.#pending.delete(reply.id ?? -1);

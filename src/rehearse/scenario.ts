@@ -7,8 +7,10 @@ import {
   Initramfs,
   LabError,
   type LabKernel,
+  type LabProgress,
   type LoadableModule,
   Machine,
+  type MachineOptions,
   readRange,
   resolveModules,
   TRIGGER_LINE,
@@ -37,6 +39,8 @@ export interface MachineSetup {
   /** Folder for what the machines need while they run. */
   readonly work: string;
   readonly signal?: AbortSignal | undefined;
+  /** Told of what takes longer than it should. */
+  readonly progress?: LabProgress;
 }
 
 /** What a machine left behind. */
@@ -90,7 +94,7 @@ export async function runScenario(
       await writeFile(path, "", { mode: 0o600 });
       await truncate(path, size); // sparse
     }
-    await using machine = await Machine.start({
+    const options: MachineOptions = {
       kernel: setup.kernel.image,
       initramfs,
       append: firstCommandLine(setup.settings, setup.crashkernelMiB),
@@ -102,19 +106,17 @@ export async function runScenario(
       extra: ["-object", `memory-backend-file,id=ram,size=${setup.memoryMiB}M,share=on,mem-path=${ram}`, "-machine", "memory-backend=ram"],
       timeoutMs: LIMIT_MS,
       signal: setup.signal,
-    });
-    let followed: { stages: RehearsedStage[]; end: MachineEnd; seconds: number };
-    try {
-      followed = await follow(
-        machine,
-        way,
-        QUIET_MS + (capture.length / MIB) * QUIET_PER_MIB_MS,
-        (act) => doAct(act, machine, setup, ram, capture),
-        onStage,
-      );
-    } finally {
-      await writeFile(join(folder, "console.log"), machine.console, "latin1");
-    }
+      consoleFile: join(folder, "console.log"),
+      progress: setup.progress,
+    };
+    await using machine = await Machine.boot(options, lines.first);
+    const followed = await follow(
+      machine,
+      way,
+      QUIET_MS + (capture.length / MIB) * QUIET_PER_MIB_MS,
+      (act) => doAct(act, machine, setup, ram, capture),
+      onStage,
+    );
     const region = await readRange(ram, REGION_ADDRESS, REGION_SIZES.memSize);
     await writeFile(join(folder, "ramoops.bin"), region);
     const size = await vmcoreSize(disk).catch((error: unknown) => {

@@ -10,6 +10,7 @@ import {
   isLabUnavailable,
   type LabKernel,
   Machine,
+  type MachineOptions,
   resolveModules,
 } from "../../src/lab/index.ts";
 import { sharedLibraries } from "../../src/lab/tools.ts";
@@ -139,7 +140,7 @@ async function crash(machinery: Machinery, folder: string): Promise<Outcome> {
   const vmcore = join(folder, "vmcore");
   writeFileSync(vmcore, "");
   truncateSync(vmcore, (machinery.memoryMiB + 64) * 1048576);
-  await using machine = await Machine.start({
+  const machineOptions: MachineOptions = {
     kernel: kernel.image,
     initramfs,
     append: `panic=1 ${machinery.append}`,
@@ -152,13 +153,12 @@ async function crash(machinery: Machinery, folder: string): Promise<Outcome> {
     ],
     extra: [...machinery.extra, "-device", `e1000,mac=${MAC},addr=0x10`],
     timeoutMs: 280_000,
-  });
-  try {
-    await machine.waitFor(/lastwords-lab: (?:over|failed.*)\n/, 270_000);
-    await machine.exited();
-  } finally {
-    writeFileSync(join(defaultCacheFolder(), "device-dump.log"), machine.console, "latin1");
-  }
+    consoleFile: join(defaultCacheFolder(), "device-dump.log"),
+    progress: (message) => console.info(`lab: ${message}`),
+  };
+  await using machine = await Machine.boot(machineOptions, /^lastwords-lab: /m);
+  await machine.waitFor(/lastwords-lab: (?:over|failed.*)\n/, 270_000);
+  await machine.exited();
   const said = /lastwords-lab: merged (\{.*\})\n/.exec(machine.console)?.[1];
   if (said === undefined) throw new Error(`nothing was merged; the console ends with\n${machine.consoleTail(40)}`);
   console.info(`lab: ${machinery.name}: ${said}`);

@@ -34,8 +34,8 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** A machine whose init does this; without QEMU the test is skipped. */
-async function boot(context: TestContext, script: string, options: Partial<MachineOptions> = {}): Promise<Machine> {
+/** A machine whose init does this, with the words waited for if there are any; without QEMU the test is skipped. */
+async function boot(context: TestContext, script: string, options: Partial<MachineOptions> = {}, words?: RegExp): Promise<Machine> {
   if (kernel === undefined) return context.skip(unavailable);
   const init = `#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /dev
@@ -47,7 +47,8 @@ ${script}`;
   await writeFile(initramfs, await new Initramfs().addFile("/bin/busybox", busybox, "program").addFile("/init", init, "program").encode());
   const { image, threads } = kernel;
   try {
-    return await Machine.start({ kernel: image, initramfs, append: "panic=1", memoryMiB: 256, cpus: 1, threads, ...options });
+    const all = { kernel: image, initramfs, append: "panic=1", memoryMiB: 256, cpus: 1, threads, ...options };
+    return await (words === undefined ? Machine.start(all) : Machine.boot(all, words));
   } catch (error) {
     if (isLabUnavailable(error)) return context.skip(error.message);
     throw error;
@@ -67,14 +68,25 @@ sleep 10`;
 
 test("a guest that ends too early, and one that says nothing, are told apart", async (context) => {
   await using ending = await boot(context, "echo going; poweroff -f");
-  await expect(ending.waitFor(/never said/, 60_000)).rejects.toThrow(/ended without saying never said[^]*going/);
+  await expect(ending.waitFor(/never said/, 60_000)).rejects.toThrow(/ended without saying never said: .* guest-shutdown[^]*going/);
   await ending.exited();
+
+  await using resetting = await boot(context, "echo b > /proc/sysrq-trigger; sleep 100");
+  await expect(resetting.waitFor(/never said/, 60_000)).rejects.toThrow(/ guest-reset;[^]*CPU#0[^]*RIP=/);
 
   await using silent = await boot(context, "echo here; sleep 1000");
   await silent.waitFor(/^here\n/m, 60_000);
   const waiting = silent.waitFor(/never said/, 100);
   await expect(waiting).rejects.toThrow(LabError);
   await expect(waiting).rejects.toMatchObject({ reason: "TIMEOUT" });
+});
+
+test("a kernel that dies before its user space speaks is started once more, and no more", async (context) => {
+  const said: string[] = [];
+  const options = { append: "panic=1 rdinit=/missing init=/missing", progress: (message: string) => void said.push(message) };
+  await expect(boot(context, "echo here", options, /^here$/m)).rejects.toThrow(/without saying [^]*Kernel panic - not syncing/);
+  expect(said).toHaveLength(1);
+  expect(said[0]).toMatch(/^the kernel died before its user space began, and is started once more;[^]*Kernel panic/);
 });
 
 test("what is typed arrives, control commands answer, an abort kills", async (context) => {

@@ -5,7 +5,16 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { asPfn } from "../../src/bytes/index.ts";
 import { type DumpFile, openDump } from "../../src/format/index.ts";
 import { lkcdArchHeader } from "../../src/format/lkcd/index.ts";
-import { defaultCacheFolder, fetchKernel, guestTools, Initramfs, isLabUnavailable, Machine, resolveModules } from "../../src/lab/index.ts";
+import {
+  defaultCacheFolder,
+  fetchKernel,
+  guestTools,
+  Initramfs,
+  isLabUnavailable,
+  Machine,
+  type MachineOptions,
+  resolveModules,
+} from "../../src/lab/index.ts";
 import { sharedLibraries } from "../../src/lab/tools.ts";
 import { vmcoreSize } from "../../src/lab/vmcore-size.ts";
 
@@ -162,7 +171,7 @@ beforeAll(async () => {
     writeFileSync(firstPath, await first.encode());
     const vmcoreDisk = emptyDisk(folder, "vmcore", MEMORY_MIB + 64);
     const lkcdDisk = emptyDisk(folder, "lkcd", 512);
-    await using machine = await Machine.start({
+    const machineOptions: MachineOptions = {
       kernel: kernel.image,
       initramfs: firstPath,
       append: `panic=1 crashkernel=${CRASHKERNEL_MIB}M`,
@@ -176,14 +185,13 @@ beforeAll(async () => {
         { path: lkcdDisk, serial: "lkcd" },
       ],
       timeoutMs: 580_000,
-    });
-    try {
-      await machine.waitFor(/lastwords-lab: (all done|failed)/, 570_000);
-      await machine.exited();
-    } finally {
-      console_ = machine.console;
-      writeFileSync(join(defaultCacheFolder(), "softboot.log"), console_, "latin1");
-    }
+      consoleFile: join(defaultCacheFolder(), "softboot.log"),
+      progress: options.progress,
+    };
+    await using machine = await Machine.boot(machineOptions, /^lastwords-lab: /m);
+    await machine.waitFor(/lastwords-lab: (all done|failed)/, 570_000);
+    await machine.exited();
+    console_ = machine.console;
     const bytes = await vmcoreSize(vmcoreDisk);
     truncateSync(vmcoreDisk, bytes);
     execFileSync("tar", ["xf", lkcdDisk, "-C", folder]);

@@ -159,14 +159,11 @@ beforeAll(async () => {
       ],
       onReset: "reboot",
       timeoutMs: 280_000,
+      consoleFile: join(defaultCacheFolder(), "story.log"),
     });
-    try {
-      await machine.waitFor(/lastwords-lab: all done/, 270_000);
-      await machine.exited();
-    } finally {
-      console_ = machine.console;
-      writeFileSync(join(defaultCacheFolder(), "story.log"), console_, "latin1");
-    }
+    await machine.waitFor(/lastwords-lab: all done/, 270_000);
+    await machine.exited();
+    console_ = machine.console;
   } catch (error) {
     if (!isLabUnavailable(error)) throw error;
     skipped = error.message;

@@ -91,6 +91,7 @@ export async function run(context: Context, args: RehearseArgs): Promise<number>
       work,
       keep,
       signal: abort.signal,
+      progress: (message) => say(context, message),
       onStage: (way, { name, atMs }) => say(context, `${way}: ${name} after ${(atMs / 1000).toFixed(1)} s`),
       onWay: ({ way, failure, seconds, end }) =>
         say(context, failure === null ? `${way}: ${end} after ${seconds?.toFixed(1)} s` : `${way}: ${failure}`),
