@@ -627,6 +627,7 @@ export const commands = {
     description: [
       "LKCD's way to dump where no disk can be written: `stage1`, in the capture kernel, compresses the memory of the crashed kernel into memory. A freshly booted kernel saves it from there: `config` finds it, checks it and writes it out, the kernel's own pages first; `save` puts the dump, the log and a report into a numbered folder and clears the memory.",
       "`stage1` writes to a reserved region (`--region`), to the crashed kernel's own pages (`--reuse`), or both: first to unused pages, then to pages that have been saved, so that all of memory fits where it compresses. Where it does not, whole classes of pages are left out, the unused ones first, and it is said. It prints the parameters that the next kernel must be started with, as `crashdump=0x4000000 memmap=0x2b1a000$0x4000000 memmap=0x29f00000@0x100000`; a shell needs them in single quotes. The last ones give that kernel the crashed kernel's memory, of which a capture kernel tells it nothing.",
+      "CPUs that did not panic still wait in the crashed kernel's code while this goes on. What they wait on is saved and not written over, but for a `hlt` that keeps them there. Where the boot CPU is one of them, because another CPU panicked, it must not be woken: `disable_cpu_apicid=` says so to the next kernel, and one more `memmap=` or two keep what it waits on.",
       "The layout is that of LKCD's memdev (2003), with checksums: what is torn or overwritten is found out, and the rest is recovered.",
     ],
     operands: {

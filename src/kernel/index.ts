@@ -38,4 +38,5 @@ export { parseSystemMap, readVmlinux } from "./given-files.ts";
 export { Types } from "./types.ts";
 export { Vmcoreinfo } from "./vmcoreinfo.ts";
 export { findVmcoreinfo } from "./vmcoreinfo-scan.ts";
-export { openX86_64 } from "./x86_64.ts";
+export { perCpu } from "./percpu.ts";
+export { openX86_64, topPageTable } from "./x86_64.ts";

@@ -1,6 +1,7 @@
 import type { CrashWay } from "./crash.ts";
 import { FACTS_SCRIPT } from "./facts.ts";
 import { MODULE_ORDER } from "./initramfs.ts";
+import { EMULATED } from "./qemu.ts";
 
 /** Things that go on in a guest while it dies, so that there is something to find in the dump. */
 export interface GuestLoad {
@@ -95,7 +96,7 @@ disk() {
 export function firstInit(init: FirstInit): string {
   return `${GUEST_SETUP}${FACTS_SCRIPT}
 say "first kernel $(uname -r)"
-kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="console=ttyS0 nr_cpus=1 panic=1 irqpoll reset_devices ${init.captureAppend}"
+kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${EMULATED} nr_cpus=1 panic=1 irqpoll reset_devices ${init.captureAppend}"
 [ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] || fail "the capture kernel was not loaded"
 ${init.load.script.join("\n")}
 ${init.before.join("\n")}

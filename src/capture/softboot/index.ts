@@ -12,5 +12,6 @@ export {
 export { clearResidentDump, findResidentDump, type FindOptions, parseCrashdump, type ResidentDump } from "./stage2.ts";
 export { MemoryFile, type MemoryMap, parseIomem, ramParameters, readMemoryMap, reusableMemory, subtract } from "./memory.ts";
 export { type CriticalOrder, criticalOrder } from "./order.ts";
+export { haltParked, type ParkedCpus, parkedCpus, parkedParameters } from "./parked.ts";
 export { headerOf } from "./header.ts";
 export { type OpenedResident, residentInDump, residentInFile, residentInMemory, residentSection } from "./evidence.ts";

@@ -1,5 +1,8 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { parseIomem, ramParameters, reusableMemory, subtract } from "./memory.ts";
+import { MemoryFile, parseIomem, ramParameters, reusableMemory, subtract } from "./memory.ts";
 
 const CAPTURE = `00000000-00000fff : Reserved
 00001000-0009fbff : System RAM
@@ -10,6 +13,43 @@ const CAPTURE = `00000000-00000fff : Reserved
 46000000-47fc1fff : RAM buffer
 47fc2000-47ffffff : Reserved
 `;
+
+describe("a few bytes in one page", () => {
+  test.each([
+    ["by a mapping", "0"],
+    ["by write(), without node:ffi", "1"],
+  ])("%s", (_, without) => {
+    const path = join(mkdtempSync(join(tmpdir(), "lastwords-poke-")), "memory");
+    const bytes = Buffer.alloc(3 * 4096, 0x11);
+    writeFileSync(path, bytes);
+    const had = process.env["LASTWORDS_NO_FFI"];
+    process.env["LASTWORDS_NO_FFI"] = without;
+    try {
+      const memory = new MemoryFile(path, "r+");
+      memory.poke(4096 + 7, Uint8Array.of(0xeb, 0xfd));
+      memory.poke(2 * 4096 + 4095, Uint8Array.of(0xf4));
+      // Over the end of a page.
+      memory.poke(4095, Uint8Array.of(1, 2));
+      memory.close();
+      const readOnly = new MemoryFile(path, "r");
+      expect(() => readOnly.poke(0, Uint8Array.of(1))).toThrow(/cannot write memory at 0x0/);
+      readOnly.close();
+    } finally {
+      if (had === undefined) delete process.env["LASTWORDS_NO_FFI"];
+      else process.env["LASTWORDS_NO_FFI"] = had;
+    }
+    for (const [at, value] of [
+      [4095, 1],
+      [4096, 2],
+      [4096 + 7, 0xeb],
+      [4096 + 8, 0xfd],
+      [2 * 4096 + 4095, 0xf4],
+    ] as const)
+      bytes[at] = value;
+    expect(Buffer.compare(readFileSync(path), bytes)).toBe(0);
+    rmSync(dirname(path), { recursive: true });
+  });
+});
 
 describe("whose memory is where", () => {
   test("/proc/iomem of a capture kernel", () => {

@@ -1,8 +1,14 @@
 import { closeSync, openSync, readFileSync, readSync, statSync, writeSync } from "node:fs";
 import { type ByteSource, DumpError, hex } from "../../bytes/index.ts";
 import { reason } from "../../format/index.ts";
+import { withFfi } from "../../node/index.ts";
 import { MAX_MEMORY, PAGE_SIZE } from "./layout.ts";
 import type { MemoryRange, PhysicalStore } from "./page-list.ts";
+
+/** Of mmap(2), on Linux. */
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
 
 /**
  * `/dev/mem`, or a file that plays it: physical addresses are offsets. read() and write() of the device end at the kernel's own last RAM
@@ -59,6 +65,36 @@ export class MemoryFile implements PhysicalStore {
       throw new DumpError("IO", `cannot write memory at ${hex(paddr)}: ${reason(error)}`, { at: paddr });
     }
     if (done < bytes.length) throw new DumpError("IO", `cannot write memory at ${hex(paddr + done)}`, { at: paddr });
+  }
+
+  /**
+   * {@link write} of a few bytes in one page that also gets to where write() of the device does not: mapping it has no such end. Only with
+   * node:ffi; without it this is write().
+   */
+  poke(paddr: number, bytes: Uint8Array): void {
+    if (!this.#pokeMapped(paddr, bytes)) this.write(paddr, bytes);
+  }
+
+  #pokeMapped(paddr: number, bytes: Uint8Array): boolean {
+    const inPage = paddr % PAGE_SIZE;
+    // Behind the end of a file there is nothing to map.
+    if (inPage + bytes.length > PAGE_SIZE || paddr + bytes.length > this.source.size) return false;
+    const isDone = withFfi((ffi) => {
+      const { functions } = ffi.dlopen(null, {
+        mmap: { arguments: ["pointer", "u64", "i32", "i32", "i32", "i64"], return: "pointer" },
+        munmap: { arguments: ["pointer", "u64"], return: "i32" },
+        memcpy: { arguments: ["pointer", "pointer", "u64"], return: "pointer" },
+      });
+      const size = BigInt(PAGE_SIZE);
+      const page = functions["mmap"]!(0n, size, PROT_READ | PROT_WRITE, MAP_SHARED, this.#fd, BigInt(paddr - inPage)) as bigint;
+      if (BigInt.asIntN(64, page) === -1n) return false;
+      const from = new Uint8Array(new SharedArrayBuffer(bytes.length));
+      from.set(bytes);
+      functions["memcpy"]!(page + BigInt(inPage), ffi.getRawPointer(from), BigInt(bytes.length));
+      functions["munmap"]!(page, size);
+      return true;
+    });
+    return isDone === true;
   }
 
   close(): void {

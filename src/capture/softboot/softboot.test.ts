@@ -113,6 +113,23 @@ describe("soft boot", () => {
     expect(check(written, before)).toHaveLength(4096);
   });
 
+  test("a page that is to be kept is saved and not written over; one that was changed is saved as it was", () => {
+    const memory = new Memory(2048, (pfn) => PATTERNS[pfn % 4]!);
+    const kept = new Set(range(100, 120));
+    for (const pfn of kept) memory.bytes[pfn * PAGE_SIZE] = 0xa7;
+    const was = memory.bytes.slice(300 * PAGE_SIZE, 301 * PAGE_SIZE);
+    const before = memory.bytes.slice();
+    memory.bytes.fill(0xf4, 300 * PAGE_SIZE, 300 * PAGE_SIZE + 2);
+    const { result } = crash(memory, { order: orderOf(2048), changed: new Map([[300, was]]), keep: (page) => page[0] === 0xa7 });
+    for (const pfn of kept) {
+      expect(memory.bytes.subarray(pfn * PAGE_SIZE, (pfn + 1) * PAGE_SIZE)).toEqual(
+        before.subarray(pfn * PAGE_SIZE, (pfn + 1) * PAGE_SIZE),
+      );
+      expect(result.ranges.every(({ start, end }) => pfn * PAGE_SIZE < start || pfn * PAGE_SIZE >= end)).toBe(true);
+    }
+    expect(check(new LkcdDump(find(memory, result.crashdump)!.stream), before)).toHaveLength(2048);
+  });
+
   test("what is written out begins with the kernel's pages", () => {
     const { memory, result } = crash(new Memory(1024, () => "text"), { order: orderOf(1024) });
     const bytes = writeOut(find(memory, result.crashdump)!);

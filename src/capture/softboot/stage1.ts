@@ -43,6 +43,10 @@ export interface Stage1Options {
   readonly region?: readonly MemoryRange[];
   /** Memory of the old kernel that may be written as soon as what is in it was saved or is not wanted. */
   readonly reuse?: readonly MemoryRange[];
+  /** Pages that are not as the old kernel left them, by frame number, with what was in them. */
+  readonly changed?: ReadonlyMap<number, Uint8Array>;
+  /** Told of each page that was saved: true where it must stay as it is all the same. */
+  readonly keep?: (page: Uint8Array) => boolean;
   /** Bits of dh_dump_level that are wanted. Default all. */
   readonly level?: number;
   /** What the LKCD header says; level, flags and number of pages are filled in. */
@@ -242,7 +246,7 @@ class Stage1 {
   }
 
   #save(pass: Pass): void {
-    const { dump, onProgress } = this.#options;
+    const { dump, changed, keep, onProgress } = this.#options;
     const encoder = new PageRecordEncoder("gzip");
     pass.started = true;
     const builder = new PageBuilder((page, firstRecord, used, lastEnd, ended) => {
@@ -255,7 +259,9 @@ class Stage1 {
       if (pfn >= this.#seen.maxPfn || this.#seen.has(pfn)) continue;
       if (pass.outcome === "saved") {
         try {
-          dump.readPage(asPfn(pfn), page);
+          const was = changed?.get(pfn);
+          if (was === undefined) dump.readPage(asPfn(pfn), page);
+          else page.set(was);
         } catch (error) {
           if (!isDumpError(error)) throw error;
           this.#seen.add(pfn);
@@ -266,6 +272,10 @@ class Stage1 {
         pass.run.records++;
         if ((pass.run.records & 0xfff) === 0)
           onProgress?.(`saving ${pass.pass.name} pages`, this.#seen.count * PAGE_SIZE, dump.maxPfn * PAGE_SIZE);
+        if (keep?.(page) === true) {
+          this.#seen.add(pfn);
+          continue;
+        }
       }
       this.#free(pfn);
       while (this.#pending.length > 0 && !this.#flush() && this.#pending.length > this.#bootstrap) this.#lower();

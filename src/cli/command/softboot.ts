@@ -5,9 +5,12 @@ import {
   clearResidentDump,
   criticalOrder,
   findResidentDump,
+  haltParked,
   headerOf,
   MemoryFile,
   type MemoryRange,
+  parkedCpus,
+  parkedParameters,
   parseCrashdump,
   physicalAddress,
   ramParameters,
@@ -79,13 +82,30 @@ function stage1(context: Context, args: SoftbootArgs): number {
           "BAD_ARGUMENT",
           `a region is memory of the crashed kernel, at ${hex(taken[0]!.start)}: --reuse takes that, in the order that keeps it safe`,
         );
-      const reuse = !args.reuse ? [] : own ? reusableMemory(order.ranges, own) : order.ranges;
+      // Nobody runs in a plain file.
+      const parked = own && parkedCpus(dump);
+      if (args.reuse && parked?.image.length === 0)
+        context.note("it is not known where the crashed kernel's code is; a CPU that it left running may run into what is written over it");
+      if (parked?.bootCpu && parked.bootCpu.apicId === undefined)
+        context.note(
+          "the crash was not on the boot CPU, whose APIC number is not known: a kernel before 6.9 needs disable_cpu_apicid=NUMBER beside these parameters",
+        );
+      const reuse = !args.reuse ? [] : own && parked ? subtract(reusableMemory(order.ranges, own), parked.image) : order.ranges;
+      let changed: ReadonlyMap<number, Uint8Array> | undefined;
+      try {
+        if (parked) changed = haltParked(parked, dump, (paddr, bytes) => store.poke(paddr, bytes));
+      } catch (error) {
+        if (!(error instanceof DumpError)) throw error;
+        context.note(`CPUs that the crash left waiting are not told to sleep on: ${error.message}`);
+      }
       const result = saveToMemory({
         dump,
         store,
         order,
         region,
         reuse,
+        ...(changed && { changed }),
+        ...(parked && { keep: parked.isRoot }),
         level: levelMask(args.level),
         header: headerOf(dump),
         onProgress: context.progress,
@@ -101,7 +121,7 @@ function stage1(context: Context, args: SoftbootArgs): number {
       if (result.pagesUnreadable > 0) context.note(`${result.pagesUnreadable} pages could not be read from ${args.vmcore}`);
       // The next kernel knows the capture kernel's memory only. A dump that lacks pages does not tell what else there is.
       const ram = own ? ramParameters(order.ranges) : [];
-      const parameters = [`crashdump=${hex(result.crashdump)}`, ...result.memmap, ...ram];
+      const parameters = [`crashdump=${hex(result.crashdump)}`, ...result.memmap, ...ram, ...(parked ? parkedParameters(parked) : [])];
       if (args.json) context.out.write(`${JSON.stringify({ schema: "lastwords-softboot-1", ...result, parameters })}\n`);
       else {
         context.out.line(parameters.join(" "));
