@@ -104,7 +104,6 @@ export async function captureCrash(options: CaptureOptions): Promise<Capture> {
       append: commandLine(options),
       memoryMiB,
       cpus: options.cpus ?? 2,
-      threads: kernel.threads,
       disks: [
         { path: vmcoreDisk, serial: VMCORE_DISK },
         { path: factsDisk, serial: FACTS_DISK },

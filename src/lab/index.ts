@@ -14,7 +14,7 @@ export {
 export { type LoadableModule, resolveModules } from "./modules.ts";
 export { type GuestTools, guestTools } from "./tools.ts";
 export { Initramfs, MODULE_ORDER } from "./initramfs.ts";
-export { EMULATED, Machine, type MachineDisk, type MachineOptions, type TcgThreads } from "./qemu.ts";
+export { EMULATED, Machine, type MachineDisk, type MachineOptions } from "./qemu.ts";
 export { breakFunction, CRASH_WAYS, crashWay, type CrashWay, type CrashWayId, TRIGGER_LINE, WAIT_BUSY } from "./crash.ts";
 export { GUEST_SETUP, type GuestLoad, NO_LOAD, VARIED_LOAD, VMCORE_DISK } from "./guest.ts";
 export { type FactFrame, type Facts, type FactTask } from "./facts.ts";

@@ -28,16 +28,9 @@ test("a kernel's release is in its image, its modules beside it", async () => {
     release: "6.1.0-56-cloud-amd64",
     image,
     modules: join(root, "usr/lib/modules/6.1.0-56-cloud-amd64"),
-    threads: "multi",
   });
   expect((await givenKernel(image, root)).modules).toBe(root);
   expect((await hostKernel({ root, release: "6.1.0-56-cloud-amd64" })).image).toBe(image);
-});
-
-test("a series that the emulator has races with, and one that nobody has tried, get one thread", async () => {
-  for (const release of ["6.12.1-1-amd64", "6.19.2-arch1-1"]) {
-    expect((await givenKernel(bzImage(`boot/vmlinuz-${release}`, `${release} (x)`), root)).threads).toBe("single");
-  }
 });
 
 test("what is no kernel is said", async () => {

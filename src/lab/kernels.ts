@@ -3,7 +3,6 @@ import { release as hostRelease } from "node:os";
 import { join } from "node:path";
 import { DebianArchive, type DebianPackage, type FetchOptions } from "./debian-archive.ts";
 import { LabError } from "./error.ts";
-import type { TcgThreads } from "./qemu.ts";
 
 /** The series the lab has a kernel of. */
 export type KernelSeries = "5.10" | "6.1" | "6.12" | "7.2";
@@ -15,8 +14,6 @@ export interface KernelSpec {
   readonly suite: string;
   /** Name of the image package; group 1 is the kernel's release (`uname -r`). */
   readonly image: RegExp;
-  /** How QEMU may emulate several CPUs with this kernel. */
-  readonly threads: TcgThreads;
 }
 
 /** A kernel that can be booted: from Debian's archive, or this host's own. */
@@ -27,23 +24,16 @@ export interface LabKernel {
   readonly image: string;
   /** Path of the folder `modules/<release>`, the one that has `kernel/` in it. */
   readonly modules: string;
-  readonly threads: TcgThreads;
   /** The suite it came from; absent for a kernel that is not of the lab's table. */
   readonly suite?: string;
 }
 
-/**
- * Debian's cloud kernels: small, with NVMe and the serial console built in, KEXEC, PROC_VMCORE, BTF and ORC on.
- *
- * 6.12 runs with one emulator thread only: with several, its guest dies now and then of a spurious double fault, seen
- * with 2 and with 4 CPUs under QEMU 7.2 (a race in the emulated cmpxchg16b, which 6.12's slab fast path leans on).
- * The others never showed it.
- */
+/** Debian's cloud kernels: small, with NVMe and the serial console built in, KEXEC, PROC_VMCORE, BTF and ORC on. */
 export const LAB_KERNELS: readonly KernelSpec[] = [
-  { series: "5.10", suite: "bullseye", image: /^linux-image-(5\.10\.\d+-\d+-cloud-amd64)$/, threads: "multi" },
-  { series: "6.1", suite: "bookworm", image: /^linux-image-(6\.1\.\d+-\d+-cloud-amd64)$/, threads: "multi" },
-  { series: "6.12", suite: "trixie", image: /^linux-image-(6\.12\.\d+\+deb13[\d.]*-cloud-amd64)$/, threads: "single" },
-  { series: "7.2", suite: "sid", image: /^linux-image-(7\.2\.\d+\+deb\d+-cloud-amd64)$/, threads: "multi" },
+  { series: "5.10", suite: "bullseye", image: /^linux-image-(5\.10\.\d+-\d+-cloud-amd64)$/ },
+  { series: "6.1", suite: "bookworm", image: /^linux-image-(6\.1\.\d+-\d+-cloud-amd64)$/ },
+  { series: "6.12", suite: "trixie", image: /^linux-image-(6\.12\.\d+\+deb13[\d.]*-cloud-amd64)$/ },
+  { series: "7.2", suite: "sid", image: /^linux-image-(7\.2\.\d+\+deb\d+-cloud-amd64)$/ },
 ];
 
 /** The row of a series. @throws LabError INVALID for a series the lab does not have. */
@@ -119,7 +109,7 @@ async function describe(spec: KernelSpec, folder: string, release: string): Prom
   if (modules === undefined || image === undefined) {
     throw new LabError("INVALID", `${folder} has no ${image === undefined ? "vmlinuz" : "modules folder"} of ${release}`);
   }
-  return { release, image, modules, threads: spec.threads, suite: spec.suite };
+  return { release, image, modules, suite: spec.suite };
 }
 
 /**
@@ -134,8 +124,7 @@ export async function hostKernel(host: { readonly root?: string; readonly releas
   if (image === undefined)
     throw new LabError("INVALID", `no image of the kernel ${release} under ${root}: neither in boot nor in usr/lib/modules`);
   if (modules === undefined) throw new LabError("INVALID", `no modules of the kernel ${release} under ${root}`);
-  // Of a kernel that nobody has tried, what no emulated race can break.
-  return { release, image, modules, threads: "single" };
+  return { release, image, modules };
 }
 
 /**
@@ -153,7 +142,7 @@ export async function givenKernel(image: string, modules?: string): Promise<LabK
       : [modules];
   const found = await firstThere(folders);
   if (found === undefined) throw new LabError("INVALID", `no modules of the kernel ${release} in ${folders.join(", ")}`);
-  return { release, image, modules: found, threads: LAB_KERNELS.find((row) => release.startsWith(`${row.series}.`))?.threads ?? "single" };
+  return { release, image, modules: found };
 }
 
 /** The release in a bzImage's header (linux:Documentation/arch/x86/boot.rst: `header`, `kernel_version`). */

@@ -100,7 +100,6 @@ export async function runScenario(
       append: firstCommandLine(setup.settings, setup.crashkernelMiB),
       memoryMiB: setup.memoryMiB,
       cpus: setup.cpus,
-      threads: setup.kernel.threads,
       disks: way.capture === "no target" ? [] : [{ path: disk, serial: VMCORE_DISK }],
       // RAM as a file: it can be written to from outside, and what a warm reset would leave can be read when QEMU has ended.
       extra: ["-object", `memory-backend-file,id=ram,size=${setup.memoryMiB}M,share=on,mem-path=${ram}`, "-machine", "memory-backend=ram"],

@@ -147,7 +147,6 @@ async function crash(machinery: Machinery, folder: string): Promise<Outcome> {
     append: `panic=1 ${machinery.append}`,
     memoryMiB: machinery.memoryMiB,
     cpus: 2,
-    threads: kernel.threads,
     disks: [
       { path: vmcore, serial: "vmcore" },
       { path: program, serial: "program" },

@@ -150,7 +150,6 @@ export async function runBoots(options: BootsOptions): Promise<Boots> {
       append: options.append,
       memoryMiB: options.memoryMiB ?? 640,
       cpus: 2,
-      threads: kernel.threads,
       disks,
       onReset: "reboot",
       timeoutMs: options.timeoutMs ?? 300_000,

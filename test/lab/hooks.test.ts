@@ -107,9 +107,9 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Boots an initramfs that ends with {@link USE} and gives what the guest said; the region goes into a file. */
 async function boot(context: TestContext, initramfs: string, append: string): Promise<{ console: string; region: string }> {
-  const { image, threads } = kernel!;
+  const { image } = kernel!;
   try {
-    const options = { kernel: image, threads, initramfs, memoryMiB: 256, cpus: 1, timeoutMs: 180_000 };
+    const options = { kernel: image, initramfs, memoryMiB: 256, cpus: 1, timeoutMs: 180_000 };
     await using machine = await Machine.start({ ...options, append: `panic=1 memmap=1M$0x6000000 ${append}` });
     await machine.exited();
     const hex = /^BEGIN\n([^]*?)^END$/m.exec(machine.console)?.[1];
@@ -187,9 +187,9 @@ test("initramfs-tools: what kdump-tools builds records from init-top on", async 
 
 test("initramfs-tools: an ordinary kernel with the same initramfs does not record", async (context) => {
   if (unavailable !== "") return context.skip(unavailable);
-  const { image, threads } = kernel!;
+  const { image } = kernel!;
   const initramfs = join(root, "var/lib/kdump/capture.img");
-  await using machine = await Machine.start({ kernel: image, threads, initramfs, memoryMiB: 256, cpus: 1, append: "break=premount" });
+  await using machine = await Machine.start({ kernel: image, initramfs, memoryMiB: 256, cpus: 1, append: "break=premount" });
   await machine.waitFor(/\(initramfs\) /, 120_000);
   machine.type("ls /run/lastwords; ps | grep '[@]lastwords'; echo the end\n");
   await machine.waitFor(/^the end$/m, 20_000);

@@ -45,9 +45,9 @@ export PATH=/bin
 ${script}`;
   const initramfs = join(folder, "initramfs.gz");
   await writeFile(initramfs, await new Initramfs().addFile("/bin/busybox", busybox, "program").addFile("/init", init, "program").encode());
-  const { image, threads } = kernel;
+  const { image } = kernel;
   try {
-    const all = { kernel: image, initramfs, append: "panic=1", memoryMiB: 256, cpus: 1, threads, ...options };
+    const all = { kernel: image, initramfs, append: "panic=1", memoryMiB: 256, cpus: 1, ...options };
     return await (words === undefined ? Machine.start(all) : Machine.boot(all, words));
   } catch (error) {
     if (isLabUnavailable(error)) return context.skip(error.message);

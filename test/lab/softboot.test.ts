@@ -181,7 +181,6 @@ beforeAll(async () => {
       append: `panic=1 crashkernel=${CRASHKERNEL_MIB}M`,
       memoryMiB: MEMORY_MIB,
       cpus: 2,
-      threads: kernel.threads,
       disks: [
         { path: program.path, serial: "program" },
         { path: bootDisk, serial: "boot" },

@@ -161,7 +161,6 @@ beforeAll(async () => {
       append: `panic=1 crashkernel=160M memmap=0x${HOLE.size.toString(16)}$0x${HOLE.address.toString(16)}`,
       memoryMiB: 1024,
       cpus: 2,
-      threads: kernel.threads,
       disks: [
         { path: mark, serial: "mark" },
         { path: program.path, serial: "program" },
