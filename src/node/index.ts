@@ -1,2 +1,2 @@
-export { withFfi } from "./ffi.ts";
+export { type Library, withFfi } from "./ffi.ts";
 export { collectGarbage } from "./garbage.ts";

@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
+import { MappedMemory } from "./mapped.ts";
 import { MemoryFile, parseIomem, ramParameters, reusableMemory, subtract } from "./memory.ts";
 
 const CAPTURE = `00000000-00000fff : Reserved
@@ -14,40 +15,59 @@ const CAPTURE = `00000000-00000fff : Reserved
 47fc2000-47ffffff : Reserved
 `;
 
-describe("a few bytes in one page", () => {
-  test.each([
-    ["by a mapping", "0"],
-    ["by write(), without node:ffi", "1"],
-  ])("%s", (_, without) => {
-    const path = join(mkdtempSync(join(tmpdir(), "lastwords-poke-")), "memory");
-    const bytes = Buffer.alloc(3 * 4096, 0x11);
+/** A file can be mapped as the device can, within its size. */
+describe("memory that is mapped", () => {
+  const path = join(mkdtempSync(join(tmpdir(), "lastwords-mapped-")), "memory");
+  afterAll(() => rmSync(dirname(path), { recursive: true }));
+
+  test("any bytes can be read and written", () => {
+    const bytes = Buffer.alloc(3 * 0x10_0000 + 4096, 0x11);
+    for (let i = 0; i < bytes.length; i += 997) bytes[i] = i & 255;
     writeFileSync(path, bytes);
-    const had = process.env["LASTWORDS_NO_FFI"];
-    process.env["LASTWORDS_NO_FFI"] = without;
-    try {
-      const memory = new MemoryFile(path, "r+");
-      memory.poke(4096 + 7, Uint8Array.of(0xeb, 0xfd));
-      memory.poke(2 * 4096 + 4095, Uint8Array.of(0xf4));
-      // Over the end of a page.
-      memory.poke(4095, Uint8Array.of(1, 2));
-      memory.close();
-      const readOnly = new MemoryFile(path, "r");
-      expect(() => readOnly.poke(0, Uint8Array.of(1))).toThrow(/cannot write memory at 0x0/);
-      readOnly.close();
-    } finally {
-      if (had === undefined) delete process.env["LASTWORDS_NO_FFI"];
-      else process.env["LASTWORDS_NO_FFI"] = had;
+    const fd = openSync(path, "r+");
+    const memory = MappedMemory.open(fd, true)!;
+    for (const [at, length] of [
+      [0, 1],
+      [4095, 2],
+      [0x10_0000 - 3, 70_000],
+      [5, 0x10_0000],
+      [bytes.length - 4096, 4096],
+    ] as const) {
+      const into = new Uint8Array(length);
+      expect(memory.read(at, into)).toBe(true);
+      expect(Buffer.compare(into, bytes.subarray(at, at + length))).toBe(0);
+      const written = Buffer.alloc(length, at & 255);
+      expect(memory.write(at, written)).toBe(true);
+      bytes.set(written, at);
     }
-    for (const [at, value] of [
-      [4095, 1],
-      [4096, 2],
-      [4096 + 7, 0xeb],
-      [4096 + 8, 0xfd],
-      [2 * 4096 + 4095, 0xf4],
-    ] as const)
-      bytes[at] = value;
+    memory.close();
+    memory.close();
+    closeSync(fd);
     expect(Buffer.compare(readFileSync(path), bytes)).toBe(0);
-    rmSync(dirname(path), { recursive: true });
+  });
+
+  test("what may not be mapped is told", () => {
+    writeFileSync(path, Buffer.alloc(4096));
+    const fd = openSync(path, "r");
+    const memory = MappedMemory.open(fd, true)!;
+    expect(memory.read(0, new Uint8Array(8))).toBe(false);
+    expect(memory.write(0, new Uint8Array(8))).toBe(false);
+    memory.close();
+    closeSync(fd);
+  });
+
+  test("a file itself is read and written without", () => {
+    writeFileSync(path, Buffer.alloc(8192));
+    const memory = new MemoryFile(path, "r+");
+    memory.write(4090, Uint8Array.of(1, 2, 3, 4, 5, 6, 7));
+    const into = new Uint8Array(8);
+    memory.read(4090, into);
+    expect([...into]).toEqual([1, 2, 3, 4, 5, 6, 7, 0]);
+    expect([memory.reaches(4096), memory.reaches(8192)]).toEqual([true, false]);
+    memory.close();
+    const readOnly = new MemoryFile(path, "r");
+    expect(() => readOnly.write(0, Uint8Array.of(1))).toThrow(/cannot write memory at 0x0/);
+    readOnly.close();
   });
 });
 
@@ -69,7 +89,15 @@ describe("whose memory is where", () => {
       { start: 0x46000000, end: 0x47fc2000 },
     ];
     // The first page of the second MiB keeps them apart from the firmware's.
-    expect(reusableMemory(old, map)).toEqual([{ start: 0x101000, end: 0x2c000000 }]);
+    expect(reusableMemory(old, map, () => false)).toEqual([{ start: 0x101000, end: 0x2c000000 }]);
+    // But where it can be mapped.
+    const asked: number[] = [];
+    const mapped = reusableMemory(old, map, (paddr) => asked.push(paddr) > 0);
+    expect(mapped).toEqual([
+      { start: 0x101000, end: 0x2c000000 },
+      { start: 0x46000000, end: 0x47fc2000 },
+    ]);
+    expect(asked).toEqual([0x47fc1000]);
   });
 
   test("addresses that are hidden tell nothing", () => {

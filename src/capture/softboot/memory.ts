@@ -1,24 +1,22 @@
 import { closeSync, openSync, readFileSync, readSync, statSync, writeSync } from "node:fs";
 import { type ByteSource, DumpError, hex } from "../../bytes/index.ts";
 import { reason } from "../../format/index.ts";
-import { withFfi } from "../../node/index.ts";
 import { MAX_MEMORY, PAGE_SIZE } from "./layout.ts";
+import { MappedMemory } from "./mapped.ts";
 import type { MemoryRange, PhysicalStore } from "./page-list.ts";
-
-/** Of mmap(2), on Linux. */
-const PROT_READ = 1;
-const PROT_WRITE = 2;
-const MAP_SHARED = 1;
 
 /**
  * `/dev/mem`, or a file that plays it: physical addresses are offsets. read() and write() of the device end at the kernel's own last RAM
- * (valid_phys_addr_range, linux:arch/x86/mm/mmap.c), and with STRICT_DEVMEM its System RAM is not given.
+ * (valid_phys_addr_range, linux:arch/x86/mm/mmap.c), behind it memory is mapped; with STRICT_DEVMEM its System RAM is not given.
  */
 export class MemoryFile implements PhysicalStore {
   readonly name: string;
   /** The same as a source; closing it closes nothing. */
   readonly source: ByteSource;
   readonly #fd: number;
+  readonly #mapped: MappedMemory | undefined;
+  /** From here on read() and write() have been refused. */
+  #end = Number.POSITIVE_INFINITY;
 
   /** @throws IO where it cannot be opened. */
   constructor(path: string, mode: "r" | "r+") {
@@ -28,6 +26,7 @@ export class MemoryFile implements PhysicalStore {
       const stat = statSync(path);
       size = stat.isFile() ? stat.size : MAX_MEMORY;
       this.#fd = openSync(path, mode);
+      this.#mapped = stat.isFile() ? undefined : MappedMemory.open(this.#fd, mode === "r+");
     } catch (error) {
       throw new DumpError("IO", `cannot open ${path}: ${reason(error)}`);
     }
@@ -35,17 +34,18 @@ export class MemoryFile implements PhysicalStore {
   }
 
   #read(offset: number, into: Uint8Array): number {
+    let done = 0;
     try {
-      let done = 0;
-      while (done < into.length) {
+      while (done < into.length && offset + done < this.#end) {
         const got = readSync(this.#fd, into, done, into.length - done, offset + done);
-        if (got === 0) break;
+        if (got === 0) return done;
         done += got;
       }
-      return done;
     } catch (error) {
-      throw new DumpError("IO", `cannot read memory at ${hex(offset)}: ${reason(error)}`, { at: offset });
+      this.#refused(error, offset + done, "read");
     }
+    if (done < into.length && this.#mapped?.read(offset + done, into.subarray(done)) !== true) throw this.#denied(offset + done, "read");
+    return into.length;
   }
 
   read(paddr: number, into: Uint8Array): void {
@@ -56,48 +56,42 @@ export class MemoryFile implements PhysicalStore {
   write(paddr: number, bytes: Uint8Array): void {
     let done = 0;
     try {
-      while (done < bytes.length) {
+      while (done < bytes.length && paddr + done < this.#end) {
         const count = writeSync(this.#fd, bytes, done, bytes.length - done, paddr + done);
-        if (count === 0) break;
+        if (count === 0) throw new DumpError("IO", `cannot write memory at ${hex(paddr + done)}`, { at: paddr });
         done += count;
       }
     } catch (error) {
-      throw new DumpError("IO", `cannot write memory at ${hex(paddr)}: ${reason(error)}`, { at: paddr });
+      this.#refused(error, paddr + done, "write");
     }
-    if (done < bytes.length) throw new DumpError("IO", `cannot write memory at ${hex(paddr + done)}`, { at: paddr });
+    if (done < bytes.length && this.#mapped?.write(paddr + done, bytes.subarray(done)) !== true) throw this.#denied(paddr + done, "write");
   }
 
-  /**
-   * {@link write} of a few bytes in one page that also gets to where write() of the device does not: mapping it has no such end. Only with
-   * node:ffi; without it this is write().
-   */
-  poke(paddr: number, bytes: Uint8Array): void {
-    if (!this.#pokeMapped(paddr, bytes)) this.write(paddr, bytes);
+  /** Takes EFAULT for the end of what read() and write() give where there is another way; @throws IO for all else. */
+  #refused(error: unknown, at: number, what: "read" | "write"): void {
+    if (error instanceof DumpError) throw error;
+    if ((error as NodeJS.ErrnoException).code !== "EFAULT" || !this.#mapped)
+      throw new DumpError("IO", `cannot ${what} memory at ${hex(at)}: ${reason(error)}`, { at });
+    this.#end = Math.min(this.#end, at);
   }
 
-  #pokeMapped(paddr: number, bytes: Uint8Array): boolean {
-    const inPage = paddr % PAGE_SIZE;
-    // Behind the end of a file there is nothing to map.
-    if (inPage + bytes.length > PAGE_SIZE || paddr + bytes.length > this.source.size) return false;
-    const isDone = withFfi((ffi) => {
-      const { functions } = ffi.dlopen(null, {
-        mmap: { arguments: ["pointer", "u64", "i32", "i32", "i32", "i64"], return: "pointer" },
-        munmap: { arguments: ["pointer", "u64"], return: "i32" },
-        memcpy: { arguments: ["pointer", "pointer", "u64"], return: "pointer" },
-      });
-      const size = BigInt(PAGE_SIZE);
-      const page = functions["mmap"]!(0n, size, PROT_READ | PROT_WRITE, MAP_SHARED, this.#fd, BigInt(paddr - inPage)) as bigint;
-      if (BigInt.asIntN(64, page) === -1n) return false;
-      const from = new Uint8Array(new SharedArrayBuffer(bytes.length));
-      from.set(bytes);
-      functions["memcpy"]!(page + BigInt(inPage), ffi.getRawPointer(from), BigInt(bytes.length));
-      functions["munmap"]!(page, size);
+  #denied(at: number, what: "read" | "write"): DumpError {
+    return new DumpError("IO", `cannot ${what} memory at ${hex(at)}: the kernel does not let it be mapped`, { at });
+  }
+
+  /** Whether the page at an address can be had at all. */
+  reaches(paddr: number): boolean {
+    try {
+      this.read(paddr, new Uint8Array(8));
       return true;
-    });
-    return isDone === true;
+    } catch (error) {
+      if (error instanceof DumpError) return false;
+      throw error;
+    }
   }
 
   close(): void {
+    this.#mapped?.close();
     closeSync(this.#fd);
   }
 }
@@ -166,9 +160,12 @@ const FIRST_REUSABLE = LOW_MEMORY + PAGE_SIZE;
 /**
  * Memory of the old kernel that the capture kernel may write: what the dump has, but not what the capture kernel runs in, nor what
  * `/dev/mem` does not reach.
+ * @param reaches whether the page at an address behind the capture kernel's last can be had; asked for the highest.
  */
-export function reusableMemory(old: readonly MemoryRange[], own: MemoryMap): MemoryRange[] {
-  const reach = Math.max(...own.ram.map(({ end }) => end));
+export function reusableMemory(old: readonly MemoryRange[], own: MemoryMap, reaches: (paddr: number) => boolean): MemoryRange[] {
+  const last = Math.max(...own.ram.map(({ end }) => end));
+  const highest = Math.max(...old.map(({ end }) => end));
+  const reach = highest > last && reaches(highest - PAGE_SIZE) ? highest : last;
   return subtract(old, [...own.ram, { start: 0, end: FIRST_REUSABLE }, { start: reach, end: Number.MAX_SAFE_INTEGER }]);
 }
 

@@ -3,7 +3,7 @@ import type { DumpFile } from "../../format/index.ts";
 import { Kernel, perCpu, readPanicCpu, topPageTable } from "../../kernel/index.ts";
 import { START_KERNEL_MAP } from "../../memory/index.ts";
 import { PAGE_SIZE } from "./layout.ts";
-import type { MemoryRange } from "./page-list.ts";
+import type { MemoryRange, PhysicalStore } from "./page-list.ts";
 
 /**
  * What the CPUs that did not panic still run on. An NMI has sent them into the old kernel's `crash_nmi_callback`
@@ -62,15 +62,10 @@ export function parkedCpus(dump: DumpFile): ParkedCpus {
 
 /**
  * Writes the {@link ParkedCpus.halts}.
- * @param poke as that of MemoryFile.
  * @returns the pages that they are in, by frame number, as they were before.
  * @throws IO where the memory cannot be written.
  */
-export function haltParked(
-  { halts }: ParkedCpus,
-  dump: DumpFile,
-  poke: (paddr: number, bytes: Uint8Array) => void,
-): Map<number, Uint8Array> {
+export function haltParked({ halts }: ParkedCpus, dump: DumpFile, store: PhysicalStore): Map<number, Uint8Array> {
   const before = new Map<number, Uint8Array>();
   for (const { paddr, bytes } of halts) {
     const pfn = Math.floor(paddr / PAGE_SIZE);
@@ -79,7 +74,7 @@ export function haltParked(
       dump.readPage(asPfn(pfn), page);
       before.set(pfn, page);
     }
-    poke(paddr, bytes);
+    store.write(paddr, bytes);
   }
   return before;
 }

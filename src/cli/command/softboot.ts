@@ -90,10 +90,17 @@ function stage1(context: Context, args: SoftbootArgs): number {
         context.note(
           "the crash was not on the boot CPU, whose APIC number is not known: a kernel before 6.9 needs disable_cpu_apicid=NUMBER beside these parameters",
         );
-      const reuse = !args.reuse ? [] : own && parked ? subtract(reusableMemory(order.ranges, own), parked.image) : order.ranges;
+      const reuse = !args.reuse
+        ? []
+        : own && parked
+          ? subtract(
+              reusableMemory(order.ranges, own, (paddr) => store.reaches(paddr)),
+              parked.image,
+            )
+          : order.ranges;
       let changed: ReadonlyMap<number, Uint8Array> | undefined;
       try {
-        if (parked) changed = haltParked(parked, dump, (paddr, bytes) => store.poke(paddr, bytes));
+        if (parked) changed = haltParked(parked, dump, store);
       } catch (error) {
         if (!(error instanceof DumpError)) throw error;
         context.note(`CPUs that the crash left waiting are not told to sleep on: ${error.message}`);
