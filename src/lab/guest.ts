@@ -10,6 +10,9 @@ export interface GuestLoad {
   readonly script: readonly string[];
 }
 
+/** What every capture kernel is told. */
+export const CAPTURE_COMMAND_LINE: string = `${EMULATED} nr_cpus=1 panic=1 irqpoll reset_devices`;
+
 /** Nothing but init. */
 export const NO_LOAD: GuestLoad = { modules: [], script: [] };
 
@@ -96,7 +99,7 @@ disk() {
 export function firstInit(init: FirstInit): string {
   return `${GUEST_SETUP}${FACTS_SCRIPT}
 say "first kernel $(uname -r)"
-kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${EMULATED} nr_cpus=1 panic=1 irqpoll reset_devices ${init.captureAppend}"
+kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${CAPTURE_COMMAND_LINE} ${init.captureAppend}"
 [ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] || fail "the capture kernel was not loaded"
 ${init.load.script.join("\n")}
 ${init.before.join("\n")}

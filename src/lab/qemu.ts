@@ -201,8 +201,7 @@ export class Machine implements AsyncDisposable {
     if (this.#end !== "") return; // what follows is our own quit
     this.#end = `the guest's end was ${reason}`;
     try {
-      if (reason === "guest-reset")
-        this.#registers = String(await this.#qmp.execute("human-monitor-command", { "command-line": "info registers -a" }));
+      if (reason === "guest-reset") this.#registers = await this.registers();
       await this.#qmp.execute("quit", {});
     } catch {
       // It has been killed meanwhile.
@@ -288,6 +287,11 @@ export class Machine implements AsyncDisposable {
   /** A command of QEMU's machine protocol (QMP), e.g. `("inject-nmi")` or `("dump-guest-memory", {…})`. */
   command(name: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
     return this.#qmp.execute(name, args);
+  }
+
+  /** The registers of all its CPUs, as QEMU prints them. */
+  async registers(): Promise<string> {
+    return String(await this.command("human-monitor-command", { "command-line": "info registers -a" }));
   }
 
   /** Waits until the machine has ended by itself. @throws LabError TIMEOUT when its time is over. */

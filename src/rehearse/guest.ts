@@ -1,5 +1,5 @@
 /** What runs in the rehearsed machine: the init of the kernel that dies, and of its capture kernel. */
-import { EMULATED, GUEST_SETUP, VMCORE_DISK } from "../lab/index.ts";
+import { CAPTURE_COMMAND_LINE, GUEST_SETUP, VMCORE_DISK } from "../lab/index.ts";
 import type { Settings } from "../panic/index.ts";
 import type { RamoopsSizes } from "../pstore/index.ts";
 import type { RehearsalWay } from "./way.ts";
@@ -89,7 +89,7 @@ dmesg | grep -q "Registered ramoops as persistent store backend" || fail "ramoop
  * `root=` is there because distributions' capture kernels have one, and it decides how large an initramfs may be: with it the root file
  * system is a ramfs, without it a tmpfs of half of the memory (linux:init/do_mounts.c:init_rootfs). It is never mounted.
  */
-const loadCaptureKernel = `kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${EMULATED} root=none nr_cpus=1 panic=1 irqpoll reset_devices memmap=0x${REGION_SIZES.memSize.toString(16)}\\$0x${REGION_ADDRESS.toString(16)}"
+const loadCaptureKernel = `kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${CAPTURE_COMMAND_LINE} root=none memmap=0x${REGION_SIZES.memSize.toString(16)}\\$0x${REGION_ADDRESS.toString(16)}"
 [ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] || fail "the capture kernel was not loaded"
 say "crash kernel $(grep -m 1 'Crash kernel' /proc/iomem | tr -d ' ')"`;
 

@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, tru
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test, type TestContext } from "vitest";
 import {
+  CAPTURE_COMMAND_LINE,
   defaultCacheFolder,
-  EMULATED,
   fetchKernel,
   guestTools,
   Initramfs,
@@ -62,7 +62,7 @@ disk() { for name in $(ls /sys/block); do [ "$(tr -d ' ' < /sys/block/$name/devi
 
 const FIRST_INIT = `${SHELL}
 say "first kernel $(uname -r)"
-kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${EMULATED} nr_cpus=1 panic=1 irqpoll reset_devices"
+kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${CAPTURE_COMMAND_LINE}"
 [ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] || { say "failed: the capture kernel was not loaded"; poweroff -f; }
 echo 1 > /proc/sys/kernel/sysrq
 echo c > /proc/sysrq-trigger

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { EMULATED, resolveModules } from "../../src/lab/index.ts";
+import { CAPTURE_COMMAND_LINE, resolveModules } from "../../src/lab/index.ts";
 import { runMain } from "../cli/memory-sink.ts";
 import { type Boots, kernelOrReason, runBoots } from "./guest-boots.ts";
 
@@ -42,7 +42,7 @@ wait_until 60 stored "tty of the first kernel: $uuid"
 wait_until 60 stored "console of the first kernel: $uuid"
 cp /tmp/journal /out/journal
 echo $uuid > /out/uuid
-kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${EMULATED} nr_cpus=1 panic=1 irqpoll reset_devices memmap=1M\\$0x${HOLE.toString(16)}" || fail kexec
+kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${CAPTURE_COMMAND_LINE} memmap=1M\\$0x${HOLE.toString(16)}" || fail kexec
 dmesg > /out/dmesg
 save
 echo 1 > /proc/sys/kernel/sysrq

@@ -6,6 +6,7 @@ import { asPfn } from "../../src/bytes/index.ts";
 import { type DumpFile, openDump } from "../../src/format/index.ts";
 import { lkcdArchHeader } from "../../src/format/lkcd/index.ts";
 import {
+  CAPTURE_COMMAND_LINE,
   defaultCacheFolder,
   EMULATED,
   fetchKernel,
@@ -59,7 +60,7 @@ for i in 1 2 3 4 5 6 7 8; do cat /boot/vmlinuz; done > /load/code
 seq 1 2000000 > /load/text
 dd if=/dev/urandom of=/load/gone bs=1M count=16 2>/dev/null; rm /load/gone
 sort /load/text > /load/sorted &
-kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${EMULATED} nr_cpus=1 panic=1 irqpoll reset_devices" || fail "kexec -p"
+kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${CAPTURE_COMMAND_LINE}" || fail "kexec -p"
 echo 1 > /proc/sys/kernel/sysrq
 say "about to crash"
 # Not on the boot CPU: the emulator wakes that from its hlt, and it then runs on the old kernel's code all the time.
@@ -199,7 +200,7 @@ beforeAll(async () => {
     await using machine = await Machine.boot(machineOptions, /^lastwords-lab: /m);
     await machine.waitFor(/lastwords-lab: (stage 1 done|failed)/, 570_000);
     for (let i = 0; i < 3 && !bootCpu.includes("HLT=1"); i++) {
-      const registers = String(await machine.command("human-monitor-command", { "command-line": "info registers -a" }));
+      const registers = await machine.registers();
       bootCpu = /^RIP=.*$/m.exec(registers)?.[0] ?? registers;
     }
     await machine.waitFor(/lastwords-lab: (all done|failed)/, 570_000);

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSy
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
+  CAPTURE_COMMAND_LINE,
   defaultCacheFolder,
-  EMULATED,
   fetchKernel,
   guestTools,
   Initramfs,
@@ -46,7 +46,7 @@ const FIRST_INIT = `${SHELL}
 if [ "$(dd if=$(disk mark) bs=4 count=1 2>/dev/null)" != done ]; then
   printf done | dd of=$(disk mark) conv=notrunc,fsync 2>/dev/null
   say "first kernel $(uname -r)"
-  kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${EMULATED} nr_cpus=1 panic=1 irqpoll reset_devices memmap=0x${HOLE.size.toString(16)}\\$0x${HOLE.address.toString(16)}"
+  kexec -p /boot/vmlinuz --initrd=/boot/initramfs --append="${CAPTURE_COMMAND_LINE} memmap=0x${HOLE.size.toString(16)}\\$0x${HOLE.address.toString(16)}"
   echo 1 > /proc/sys/kernel/sysrq
   echo c > /proc/sysrq-trigger
 fi
