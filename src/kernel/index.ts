@@ -17,6 +17,7 @@ export type { Module } from "./module.ts";
 export { moduleBtf } from "./module.ts";
 export type { Registers } from "./registers.ts";
 export {
+  optional,
   type ClockTimes,
   describeTaint,
   type MemoryTotals,

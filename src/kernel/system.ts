@@ -12,7 +12,7 @@ export interface Sourced<T> {
 }
 
 /** Runs a read; an unreadable or unknown place gives undefined. */
-function optional<T>(get: () => T | undefined): T | undefined {
+export function optional<T>(get: () => T | undefined): T | undefined {
   try {
     return get();
   } catch (error) {

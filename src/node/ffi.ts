@@ -15,6 +15,15 @@ export interface Library {
   readonly functions: Readonly<Record<string, (...args: readonly (bigint | number)[]) => bigint | number>>;
 }
 
+/**
+ * Functions that are called often. Optimized code would call them directly, and its compiler reads their signatures in a thread of its own, even
+ * while whoever they belong to ends and frees them: of a hundred saves one died of that (Node 26.10). This way costs nothing measurable.
+ */
+export function openHot(ffi: Ffi, functions: Parameters<Ffi["dlopen"]>[1]): Library["functions"] {
+  process.getBuiltinModule("node:v8").setFlagsFromString("--no-turbo-fast-api-calls");
+  return ffi.dlopen(null, functions).functions;
+}
+
 /** Calls `use` with node:ffi; undefined where that is not to be had, is switched off with LASTWORDS_NO_FFI=1, or fails. */
 export function withFfi<T>(use: (ffi: Ffi) => T | undefined): T | undefined {
   if (process.env["LASTWORDS_NO_FFI"] === "1") return undefined;

@@ -1,2 +1,2 @@
-export { type Library, withFfi } from "./ffi.ts";
+export { type Library, openHot, withFfi } from "./ffi.ts";
 export { collectGarbage } from "./garbage.ts";

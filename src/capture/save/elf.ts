@@ -2,6 +2,7 @@ import { DumpError, lastAtOrBelow } from "../../bytes/index.ts";
 import type { DumpFile } from "../../format/index.ts";
 import { ELF64, ELFMAG, ET_CORE, MACHINES, PN_XNUM, PT_LOAD, PT_NOTE } from "../../format/elf/layout.ts";
 import { encodeNotes } from "../../format/kdump/write.ts";
+import { START_KERNEL_MAP } from "../../memory/index.ts";
 import { EXCLUDE_ZERO } from "../page-class/classify.ts";
 import { countBits, nextBit, nextClear } from "./bits.ts";
 import { PageReader } from "./chunk.ts";
@@ -18,8 +19,6 @@ const EM_X86_64 = 62;
 const MOST_LOADS = 500_000;
 /** Of a frame that no segment of the source covers: where x86-64 kernels without KASLR map it. */
 const DIRECT_MAP = 0xffff_8880_0000_0000n;
-/** From here on x86-64 maps the kernel's image (__START_KERNEL_map, linux:arch/x86/include/asm/page_64_types.h). */
-const IMAGE_MAP = 0xffff_ffff_8000_0000n;
 
 /** One PT_LOAD: frames that follow each other, of which the first `stored` are in the file. */
 interface Load {
@@ -213,7 +212,7 @@ function endOfLoad(kept: Uint8Array, from: number, to: number): { stored: number
  */
 function imageOf(dump: DumpFile, loads: readonly Load[]): Load[] {
   const { pageSize } = dump;
-  const images = (dump.segments ?? []).filter(({ vaddr }) => vaddr >= IMAGE_MAP);
+  const images = (dump.segments ?? []).filter(({ vaddr }) => vaddr >= START_KERNEL_MAP);
   return images.flatMap(({ vaddr, paddr, size }) => {
     const [from, to] = [Math.ceil(paddr / pageSize), Math.floor((paddr + size) / pageSize)];
     return loads.flatMap(({ pfn, stored, offset }): Load[] => {
@@ -230,7 +229,7 @@ function imageOf(dump: DumpFile, loads: readonly Load[]): Load[] {
 /** The virtual address that the source gives for a physical one, else that of the usual direct map. */
 function vaddrsOf(dump: DumpFile): (paddr: number) => bigint {
   // The kernel's image has an address of its own beside the direct map's; tools expect the latter of plain memory.
-  const plain = (dump.segments ?? []).filter(({ vaddr }) => vaddr < IMAGE_MAP).sort((a, b) => a.paddr - b.paddr);
+  const plain = (dump.segments ?? []).filter(({ vaddr }) => vaddr < START_KERNEL_MAP).sort((a, b) => a.paddr - b.paddr);
   const starts = Float64Array.from(plain, ({ paddr }) => paddr);
   return (paddr) => {
     const segment = plain[lastAtOrBelow(starts, paddr)];

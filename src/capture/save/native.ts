@@ -1,4 +1,4 @@
-import { withFfi } from "../../node/index.ts";
+import { openHot, withFfi } from "../../node/index.ts";
 
 /*
  * node:zlib makes a context for every call, which costs as much as compressing a page does, and memory that is freed late. Node's binary
@@ -20,10 +20,7 @@ export function openNativeZstd(
 ): ((page: number, at: number) => number) | undefined {
   if (!(source.buffer instanceof SharedArrayBuffer)) return undefined;
   return withFfi((ffi) => {
-    // Optimized code would call the functions directly, and its compiler reads their signatures in a thread of its own, even while the
-    // thread that they belong to ends and frees them: of a hundred saves one died of that (Node 26.10). This way costs nothing measurable.
-    process.getBuiltinModule("node:v8").setFlagsFromString("--no-turbo-fast-api-calls");
-    const { functions } = ffi.dlopen(null, {
+    const functions = openHot(ffi, {
       ZSTD_createCCtx: { arguments: [], return: "pointer" },
       // A size_t: below 2^31 here, but for errors, which are close to 2^64. As an i32 they are negative, and no bigint is made.
       ZSTD_compressCCtx: { arguments: ["pointer", "pointer", "u64", "pointer", "u64", "i32"], return: "i32" },

@@ -1,7 +1,7 @@
-import { Fields, isDumpError } from "../../bytes/index.ts";
+import { Fields } from "../../bytes/index.ts";
 import type { DumpFile } from "../../format/index.ts";
 import type { LkcdCpuState } from "../../format/lkcd/write.ts";
-import { Kernel, readCpus, readLog, readPanicCpu, readUtsName } from "../../kernel/index.ts";
+import { Kernel, optional, readCpus, readLog, readPanicCpu, readUtsName } from "../../kernel/index.ts";
 import type { Stage1Options } from "./stage1.ts";
 
 /** pr_reg in struct elf_prstatus of x86_64, which has struct pt_regs' order (linux:include/uapi/linux/elfcore.h). */
@@ -11,17 +11,9 @@ const NT_PRSTATUS = 1;
 
 /** What the LKCD header says of a dump: the system's name, the panic, the registers of the CPUs. What is not known is left out. */
 export function headerOf(dump: DumpFile): Stage1Options["header"] {
-  const some = <T>(get: () => T): T | undefined => {
-    try {
-      return get();
-    } catch (error) {
-      if (!isDumpError(error)) throw error;
-      return undefined;
-    }
-  };
-  const kernel = some(() => new Kernel(dump));
-  const known = kernel && some(() => readCpus(kernel));
-  const panicCpu = kernel && some(() => readPanicCpu(kernel)?.value);
+  const kernel = optional(() => new Kernel(dump));
+  const known = kernel && optional(() => readCpus(kernel));
+  const panicCpu = kernel && optional(() => readPanicCpu(kernel)?.value);
   const notes = dump.notes.filter(
     ({ name, type, desc }) => name === "CORE" && type === NT_PRSTATUS && desc.length >= PR_REG + REGISTERS * 8,
   );
@@ -36,11 +28,11 @@ export function headerOf(dump: DumpFile): Stage1Options["header"] {
     cpus[cpu] = { registers, currentTask: known?.find((one) => one.cpu === cpu)?.current ?? 0n };
   }
   const dumpingCpu = panicCpu !== undefined && panicCpu < cpus.length ? panicCpu : 0;
-  const log = kernel && some(() => readLog(kernel).records);
+  const log = kernel && optional(() => readLog(kernel).records);
   const panic = log?.findLast(({ text }) => /^(Kernel panic - not syncing: |BUG: |Oops: |general protection fault)/.test(text))?.text;
-  const utsname = kernel && some(() => readUtsName(kernel)?.value);
+  const utsname = kernel && optional(() => readUtsName(kernel)?.value);
   const base = kernel?.symbol("page_offset_base");
-  const memoryStart = kernel && base !== undefined ? some(() => kernel.memory.pointer(base)) : undefined;
+  const memoryStart = kernel && base !== undefined ? optional(() => kernel.memory.pointer(base)) : undefined;
   const now = Date.now();
   const small = dump.notes.reduce((sum, { desc }) => sum + desc.length + NOTE_OVERHEAD, 0) <= MAX_NOTES;
   return {

@@ -1,11 +1,11 @@
-import { type Library, withFfi } from "../../node/index.ts";
+import { type Library, openHot, withFfi } from "../../node/index.ts";
+import { PAGE_SIZE } from "./layout.ts";
 
 /** Of mmap(2), on Linux. */
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
 
-const PAGE = 4096;
 /** Bytes that are mapped at a time, where all of them may be. */
 const WINDOW = 0x10_0000;
 const BOUNCE = 0x1_0000;
@@ -18,16 +18,17 @@ export class MappedMemory {
   readonly #functions: Library["functions"];
   readonly #fd: number;
   readonly #writable: boolean;
-  readonly #bounce: Uint8Array = new Uint8Array(new SharedArrayBuffer(BOUNCE));
+  readonly #bounce: Uint8Array;
   readonly #bounceAt: bigint;
   /** What is mapped: physical addresses `[start, end)`, and where. */
   #start = 0;
   #end = 0;
   #at = 0n;
 
-  private constructor(functions: Library["functions"], bounceAt: (bytes: Uint8Array) => bigint, fd: number, writable: boolean) {
+  private constructor(functions: Library["functions"], bounce: Uint8Array, bounceAt: bigint, fd: number, writable: boolean) {
     this.#functions = functions;
-    this.#bounceAt = bounceAt(this.#bounce);
+    this.#bounce = bounce;
+    this.#bounceAt = bounceAt;
     this.#fd = fd;
     this.#writable = writable;
   }
@@ -35,12 +36,13 @@ export class MappedMemory {
   /** Undefined without node:ffi. @param fd of the device, which stays the caller's. */
   static open(fd: number, writable: boolean): MappedMemory | undefined {
     return withFfi((ffi) => {
-      const { functions } = ffi.dlopen(null, {
+      const functions = openHot(ffi, {
         mmap: { arguments: ["pointer", "u64", "i32", "i32", "i32", "i64"], return: "pointer" },
         munmap: { arguments: ["pointer", "u64"], return: "i32" },
         memcpy: { arguments: ["pointer", "pointer", "u64"], return: "pointer" },
       });
-      return new MappedMemory(functions, (bytes) => ffi.getRawPointer(bytes), fd, writable);
+      const bounce = new Uint8Array(new SharedArrayBuffer(BOUNCE));
+      return new MappedMemory(functions, bounce, ffi.getRawPointer(bounce), fd, writable);
     });
   }
 
@@ -80,7 +82,7 @@ export class MappedMemory {
   #map(paddr: number): boolean {
     if (paddr >= this.#start && paddr < this.#end) return true;
     this.close();
-    for (const size of [WINDOW, PAGE]) {
+    for (const size of [WINDOW, PAGE_SIZE]) {
       const start = Math.floor(paddr / size) * size;
       const protection = this.#writable ? PROT_READ | PROT_WRITE : PROT_READ;
       const at = BigInt(this.#functions["mmap"]!(0n, BigInt(size), protection, MAP_SHARED, this.#fd, BigInt(start)));

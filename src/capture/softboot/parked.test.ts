@@ -89,7 +89,9 @@ describe.skipIf(WHOLE.length === 0).each(WHOLE)("%s", (path) => {
     const { dump } = await openDump([path]);
     const parked = parkedCpus(dump);
     const written: { paddr: number; bytes: Uint8Array }[] = [];
-    const before = haltParked(parked, dump, { read: () => {}, write: (paddr, bytes) => void written.push({ paddr, bytes }) });
+    const before = haltParked(parked, dump, { read: () => {}, write: (paddr, bytes) => void written.push({ paddr, bytes }) }, (error) => {
+      throw error;
+    });
     expect(written).toEqual(parked.halts);
     const code = (paddr: number, length: number): number[] => [
       ...before.get(Math.floor(paddr / PAGE_SIZE))!.subarray(paddr % PAGE_SIZE, (paddr % PAGE_SIZE) + length),

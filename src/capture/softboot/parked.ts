@@ -1,6 +1,6 @@
-import { asPfn, asVaddr, hex, isDumpError } from "../../bytes/index.ts";
+import { asPfn, asVaddr, DumpError, hex } from "../../bytes/index.ts";
 import type { DumpFile } from "../../format/index.ts";
-import { Kernel, perCpu, readPanicCpu, topPageTable } from "../../kernel/index.ts";
+import { Kernel, optional, perCpu, readPanicCpu, topPageTable } from "../../kernel/index.ts";
 import { START_KERNEL_MAP } from "../../memory/index.ts";
 import { PAGE_SIZE } from "./layout.ts";
 import type { MemoryRange, PhysicalStore } from "./page-list.ts";
@@ -46,35 +46,45 @@ export interface Halt {
 
 /** Finds out what {@link ParkedCpus} are on. To be called before memory is written. */
 export function parkedCpus(dump: DumpFile): ParkedCpus {
-  const kernel = some(() => new Kernel(dump));
-  const last = kernel && some(() => lastEntry(kernel));
+  const kernel = optional(() => new Kernel(dump));
+  const last = kernel && optional(() => lastEntry(kernel));
   const isRoot = (page: Uint8Array): boolean => last !== undefined && sameFrame(page.subarray(PAGE_SIZE - 8, PAGE_SIZE), last);
-  const panicked = kernel && some(() => readPanicCpu(kernel)?.value);
+  const panicked = kernel && optional(() => readPanicCpu(kernel)?.value);
   // CPU 0 is the one that booted. One that is not known is not taken for parked.
   const isParked = panicked !== undefined && panicked !== 0;
   return {
     image: imageOf(dump, kernel),
-    halts: kernel === undefined ? [] : HALTS.flatMap((rule) => some(() => haltOf(kernel, rule)) ?? []),
-    bootCpu: isParked ? { apicId: some(() => bootApicId(kernel!)), root: some(() => bootRoot(kernel!, isRoot)) } : undefined,
+    halts: kernel === undefined ? [] : HALTS.flatMap((rule) => optional(() => haltOf(kernel, rule)) ?? []),
+    bootCpu: isParked ? { apicId: optional(() => bootApicId(kernel!)), root: optional(() => bootRoot(kernel!, isRoot)) } : undefined,
     isRoot,
   };
 }
 
 /**
  * Writes the {@link ParkedCpus.halts}.
+ * @param onRefused told of each that cannot be written.
  * @returns the pages that they are in, by frame number, as they were before.
- * @throws IO where the memory cannot be written.
  */
-export function haltParked({ halts }: ParkedCpus, dump: DumpFile, store: PhysicalStore): Map<number, Uint8Array> {
+export function haltParked(
+  { halts }: ParkedCpus,
+  dump: DumpFile,
+  store: PhysicalStore,
+  onRefused: (error: DumpError) => void,
+): Map<number, Uint8Array> {
   const before = new Map<number, Uint8Array>();
   for (const { paddr, bytes } of halts) {
     const pfn = Math.floor(paddr / PAGE_SIZE);
-    if (!before.has(pfn)) {
-      const page = new Uint8Array(PAGE_SIZE);
-      dump.readPage(asPfn(pfn), page);
-      before.set(pfn, page);
+    try {
+      if (!before.has(pfn)) {
+        const page = new Uint8Array(PAGE_SIZE);
+        dump.readPage(asPfn(pfn), page);
+        before.set(pfn, page);
+      }
+      store.write(paddr, bytes);
+    } catch (error) {
+      if (!(error instanceof DumpError)) throw error;
+      onRefused(error);
     }
-    store.write(paddr, bytes);
   }
   return before;
 }
@@ -162,13 +172,4 @@ function bootApicId(kernel: Kernel): number | undefined {
   if (!place) return undefined;
   const id = kernel.memory.fields(address, place.offset + 4, "boot_cpu_data");
   return place.size === 2 ? id.u16(place.offset) : id.u32(place.offset);
-}
-
-function some<T>(get: () => T): T | undefined {
-  try {
-    return get();
-  } catch (error) {
-    if (!isDumpError(error)) throw error;
-    return undefined;
-  }
 }

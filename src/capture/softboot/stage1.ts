@@ -187,6 +187,7 @@ class Stage1 {
   readonly #reuse: readonly MemoryRange[];
   readonly #passes: Pass[] = [];
   readonly #pending: Pending[] = [];
+  readonly #encoder: PageRecordEncoder = new PageRecordEncoder("gzip");
   readonly #bootstrap: number;
   readonly #notes: string[] = [];
   readonly #headerPages: number;
@@ -247,7 +248,6 @@ class Stage1 {
 
   #save(pass: Pass): void {
     const { dump, changed, keep, onProgress } = this.#options;
-    const encoder = new PageRecordEncoder("gzip");
     pass.started = true;
     const builder = new PageBuilder((page, firstRecord, used, lastEnd, ended) => {
       const index = pass.run.add(crc32(page), firstRecord, used, lastEnd, ended);
@@ -268,7 +268,7 @@ class Stage1 {
           if (error.code !== "NOT_STORED" && error.code !== "EXCLUDED") this.#unreadable++;
           continue;
         }
-        builder.append(encoder.encode(pfn * PAGE_SIZE, page));
+        builder.append(this.#encoder.encode(pfn * PAGE_SIZE, page));
         pass.run.records++;
         if ((pass.run.records & 0xfff) === 0)
           onProgress?.(`saving ${pass.pass.name} pages`, this.#seen.count * PAGE_SIZE, dump.maxPfn * PAGE_SIZE);

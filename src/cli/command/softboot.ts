@@ -90,29 +90,17 @@ function stage1(context: Context, args: SoftbootArgs): number {
         context.note(
           "the crash was not on the boot CPU, whose APIC number is not known: a kernel before 6.9 needs disable_cpu_apicid=NUMBER beside these parameters",
         );
-      const reuse = !args.reuse
-        ? []
-        : own && parked
-          ? subtract(
-              reusableMemory(order.ranges, own, (paddr) => store.reaches(paddr)),
-              parked.image,
-            )
-          : order.ranges;
-      let changed: ReadonlyMap<number, Uint8Array> | undefined;
-      try {
-        if (parked) changed = haltParked(parked, dump, store);
-      } catch (error) {
-        if (!(error instanceof DumpError)) throw error;
+      const free = own ? reusableMemory(order.ranges, own, (paddr) => store.reaches(paddr)) : order.ranges;
+      const reuse = args.reuse ? subtract(free, parked?.image ?? []) : [];
+      const refused = (error: DumpError): void =>
         context.note(`CPUs that the crash left waiting are not told to sleep on: ${error.message}`);
-      }
       const result = saveToMemory({
         dump,
         store,
         order,
         region,
         reuse,
-        ...(changed && { changed }),
-        ...(parked && { keep: parked.isRoot }),
+        ...(parked && { changed: haltParked(parked, dump, store, refused), keep: parked.isRoot }),
         level: levelMask(args.level),
         header: headerOf(dump),
         onProgress: context.progress,

@@ -138,20 +138,33 @@ export function encodeEndRecord(truncated: boolean): Uint8Array {
 
 const ZERO_PAGE: Buffer = Buffer.alloc(LKCD_PAGE_SIZE);
 
-/** Makes page records; the returned bytes are valid until the next call. */
-export class PageRecordEncoder {
-  readonly compress: "none" | "rle" | "gzip";
+/** zlib by the kernel that `save` has, a page at a time: a page may be written over as soon as its record is there. */
+class PageDeflater {
   readonly #kernels: PageKernels = PageKernels.create();
-  /** Of one page: a page may be written over as soon as its record is there. */
   readonly #batch: PageBatch = this.#kernels.allocateBatch(LKCD_PAGE_SIZE, 1);
   readonly #source: Uint8Array = this.#kernels.bytes(this.#batch.source, LKCD_PAGE_SIZE);
   readonly #output: Uint8Array = this.#kernels.bytes(this.#batch.output, LKCD_PAGE_SIZE);
   readonly #flags: Uint8Array = this.#kernels.bytes(this.#batch.flags, 1);
+
+  /** Undefined for a page that does not shrink. Valid until the next call. */
+  deflate(page: Uint8Array): Uint8Array | undefined {
+    this.#source.set(page);
+    this.#flags[0] = 0;
+    const length = this.#kernels.compress("zlib", this.#batch, 1);
+    return this.#flags[0] === FLAG_RAW ? undefined : this.#output.subarray(0, length);
+  }
+}
+
+/** Makes page records; the returned bytes are valid until the next call. */
+export class PageRecordEncoder {
+  readonly compress: "none" | "rle" | "gzip";
+  readonly #deflater: PageDeflater | undefined;
   readonly #record: Uint8Array = new Uint8Array(DUMP_PAGE_HEADER_SIZE + LKCD_PAGE_SIZE);
   readonly #view: DataView = new DataView(this.#record.buffer);
 
   constructor(compress: "none" | "rle" | "gzip") {
     this.compress = compress;
+    this.#deflater = compress === "gzip" ? new PageDeflater() : undefined;
   }
 
   /**
@@ -165,14 +178,12 @@ export class PageRecordEncoder {
     let flags = DUMP_DH_RAW;
     let size = LKCD_PAGE_SIZE;
     if (ZERO_PAGE.compare(page) === 0) size = 0;
-    else if (this.compress === "gzip") {
-      this.#source.set(page);
-      this.#flags[0] = 0;
-      const packed = this.#kernels.compress("zlib", this.#batch, 1);
-      if (this.#flags[0] !== FLAG_RAW) {
+    else if (this.#deflater) {
+      const packed = this.#deflater.deflate(page);
+      if (packed !== undefined) {
         flags = DUMP_DH_COMPRESSED;
-        size = packed;
-        this.#record.set(this.#output.subarray(0, packed), DUMP_PAGE_HEADER_SIZE);
+        size = packed.length;
+        this.#record.set(packed, DUMP_PAGE_HEADER_SIZE);
       }
     } else if (this.compress === "rle") {
       const packed = encodeRun(page, this.#record, DUMP_PAGE_HEADER_SIZE, DUMP_PAGE_HEADER_SIZE + LKCD_PAGE_SIZE - 1);
